@@ -77,7 +77,8 @@ class RaySettings(Model):
     reader_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """The custom resources that each reader takes, such as `{database_link: 0.25}`."""
     actor_labels: dict[str, str] = Field(default_factory=dict)
-    """Planner, state and sinks run only on nodes with these labels: not on preemptible ones."""
+    """Planner, state and sinks run in actors on nodes with these labels only: not on preemptible ones. None: in the driver, where Ray
+    has one machine."""
     readers: Annotated[int, Field(ge=1)] | None = None
     """Readers at once. None: as many as the cluster has CPUs when the run begins; set it for a cluster that grows."""
     jobs_url: str | None = None

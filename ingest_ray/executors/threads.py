@@ -30,8 +30,11 @@ class ThreadedExecutor:
         self._running: set[Future[Event | None]] = set()
 
     def submit(self, instruction: Instruction) -> None:
-        pool = self._pool_for(instruction)
-        self._running.add(pool.submit(copy_context().run, self._inline.perform, instruction))
+        self._running.add(self.start(instruction))
+
+    def start(self, instruction: Instruction) -> Future[Event | None]:
+        """Performs an instruction in the context of the caller; `wait` does not return its event."""
+        return self._pool_for(instruction).submit(copy_context().run, self._inline.perform, instruction)
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._running:

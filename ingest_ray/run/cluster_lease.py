@@ -38,9 +38,14 @@ class ClusterLease:
         """From now on other threads put their calls into this queue; the owner has to take and make them."""
         self._calls = calls
 
+    @property
+    def is_owner(self) -> bool:
+        """Whether this thread may use Ray. Others must hold neither a lease nor a snapshot while they wait for their turn."""
+        return self._calls is None or threading.get_ident() == self._owner
+
     def in_turn(self, work: Callable[[], T]) -> T:
         """Returns what `work` returns, made by the owner: at once where that is this thread, else when its turn comes."""
-        if self._calls is None or threading.get_ident() == self._owner:
+        if self._calls is None or self.is_owner:
             return work()
         future: Future[T] = Future()
         context = copy_context()

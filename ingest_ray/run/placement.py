@@ -14,7 +14,7 @@ HTTP_READERS_PER_CPU = 3  # readers of an HTTP source mostly wait for responses
 
 
 def readers_per_cpu(order: RunOrder) -> int:
-    return HTTP_READERS_PER_CPU if _is_http(order) else 1
+    return HTTP_READERS_PER_CPU if is_http(order) else 1
 
 
 def skips_local_probe(order: RunOrder, *, is_first: bool) -> bool:
@@ -66,10 +66,10 @@ def inline_readers(order: RunOrder, plan_summary: PlanSummary) -> int:
     if settings.ray.inline_threads is not None:
         return settings.ray.inline_threads
     cores = settings.ray.num_cpus or os.cpu_count() or 1
-    if _is_http(order):  # a few rows of many segments are many requests to wait for
+    if is_http(order):  # a few rows of many segments are many requests to wait for
         return HTTP_READERS_PER_CPU * cores
     return min(MAX_READER_THREADS, cores) if (plan_summary.estimated_bytes or 0) >= THREADS_ABOVE_BYTES else 1
 
 
-def _is_http(order: RunOrder) -> bool:
+def is_http(order: RunOrder) -> bool:
     return strategy_for(order.spec.endpoint.template).descriptor.family == "HTTP"

@@ -14,11 +14,9 @@ import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib import import_module
 
 from ingest_ray.core.messages import Fault
 from ingest_ray.engine.masking.layout import layout_of, refuse_other_layout
-from ingest_ray.engine.steps.planner import Planner
 from ingest_ray.engine.steps.recovery import check_sink, open_sink_for
 from ingest_ray.engine.steps.unit_layout import followed_cursor
 from ingest_ray.engine.steps.unit_writer import writer_for
@@ -27,7 +25,8 @@ from ingest_ray.quarantine.rejected_rows import delete_rejected_rows
 from ingest_ray.run.change_log import LogRounds, advance_log, open_log
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.inline_attempt import run_inline
-from ingest_ray.run.placement import is_inline, skips_local_probe
+from ingest_ray.run.placed_plan import in_driver, on_cluster, plan_unit
+from ingest_ray.run.placement import skips_local_probe
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 from ingest_ray.run.unchanged import summarize_unchanged
@@ -134,7 +133,15 @@ class Run:
         return AttemptResult(RunState.SUCCEEDED)
 
     def _plan_and_run(self) -> AttemptResult:
-        """Inline under the lease of this process; a run on Ray takes its own lease after this one is released."""
+        result = None if self._is_outgrown else self._plan_and_run_here(goes_to_ray=False)
+        if result is None:
+            result = self._context.cluster.in_turn(lambda: self._plan_and_run_here(goes_to_ray=True))
+        assert result is not None
+        return result
+
+    def _plan_and_run_here(self, *, goes_to_ray: bool) -> AttemptResult | None:
+        """Inline, and on a Ray of one machine, under the lease of this process; the control actor of a cluster takes its own lease
+        after this one is released. None where the run is for Ray, and another thread uses it."""
         order, context = self._order, self._context
         kv = open_state(order.settings)
         state = context.retry(lambda: StateWriter.begin(kv, context.unit_key, order.run_id, this_process()))
@@ -146,31 +153,40 @@ class Run:
                     read_at = context.retry(lambda: state.next_read_at(order.read_at))
                     order = order.model_copy(update={"read_at": read_at})
                     context = replace(context, order=order)
-                state.refuse_other_cursor(followed_cursor(order.spec))
-                state.refuse_other_table(order.spec.config.table)
-                if state.segments or state.sequence:
-                    refuse_other_layout(state.unit.layout, order.spec.config, order.settings)
-                else:
-                    layout_of(order.spec.config, order.settings, creates=True)  # makes the key of masks
-                unit_writer = writer_for(order, staging_for(order))
-                if state.has_intent:
-                    context.retry(lambda: open_sink_for(state, unit_writer))
-                elif state.sequence:  # also where nothing is planned
-                    context.retry(lambda: check_sink(state, unit_writer))
-                open_log(context, state.segments)
-                if not self._is_outgrown and not skips_local_probe(order, is_first=not state.segments):
-                    planner = Planner(order)
-                    stack.callback(planner.close)
-                    plan_summary = context.retry(lambda: planner.begin(state.segments, state.learned))
-                    self._reporter.note_plan(plan_summary)
-                    if not plan_summary.scopes:
-                        state.skip_unchanged(plan_summary.unchanged_until)
-                        return AttemptResult(RunState.SUCCEEDED)
-                    if is_inline(order, plan_summary):
-                        return run_inline(context, state, planner, plan_summary)
+                settle(context, state)
+                is_for_ray = goes_to_ray or skips_local_probe(order, is_first=not state.segments)
+                if is_for_ray and not context.cluster.is_owner:
+                    return None
+                placed = plan_unit(context, state, stack, goes_to_ray=is_for_ray)
+                if placed.plan_summary is not None and not placed.plan_summary.scopes:
+                    state.skip_unchanged(placed.plan_summary.unchanged_until)
+                    return AttemptResult(RunState.SUCCEEDED)
+                if placed.planner is not None and placed.plan_summary is not None:
+                    if placed.is_inline:
+                        return run_inline(context, state, placed.planner, placed.plan_summary)
+                    if placed.cluster is None:
+                        return None
+                    return in_driver(context, placed.cluster, state, placed.planner, placed.plan_summary)
             except IngestError as error:
                 return AttemptResult(RunState.FAILED, Fault.of(error))
-        return context.cluster.in_turn(lambda: run_on_ray(context))
+        return on_cluster(context, placed.cluster)
+
+
+def settle(context: RunContext, state: StateWriter) -> None:
+    """Before anything is planned: refuses what does not fit the state, and settles what the last run left."""
+    order = context.order
+    state.refuse_other_cursor(followed_cursor(order.spec))
+    state.refuse_other_table(order.spec.config.table)
+    if state.segments or state.sequence:
+        refuse_other_layout(state.unit.layout, order.spec.config, order.settings)
+    else:
+        layout_of(order.spec.config, order.settings, creates=True)  # makes the key of masks
+    unit_writer = writer_for(order, staging_for(order))
+    if state.has_intent:
+        context.retry(lambda: open_sink_for(state, unit_writer))
+    elif state.sequence:  # also where nothing is planned
+        context.retry(lambda: check_sink(state, unit_writer))
+    open_log(context, state.segments)
 
 
 def release_lease(state: StateWriter) -> None:
@@ -179,11 +195,3 @@ def release_lease(state: StateWriter) -> None:
         retry_unavailable(state.end, 1, lambda: False)
     except (StateUnavailable, Fenced) as error:
         log.warning("the lease could not be released, and expires: %s", error.message)
-
-
-def run_on_ray(context: RunContext) -> AttemptResult:
-    """Imports Ray only here, because importing and starting it costs seconds. Raises `ClusterUnavailable`."""
-    cluster = context.cluster.connect(context.order.settings.ray)
-    attempt = import_module("ingest_ray.run.ray_attempt")
-    result: AttemptResult = attempt.run_attempt_on_ray(context, cluster)
-    return result

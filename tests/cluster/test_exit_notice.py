@@ -55,8 +55,8 @@ def test_for_a_person_it_is_a_line_of_text(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "disconnect",
     [
-        "connection = Cluster.__new__(Cluster); connection._is_ours, ray.shutdown = True, lambda: os._exit(1)",
-        "connection = RayExecutor.__new__(RayExecutor); connection._server_watch, connection._end_actors = WATCH, lambda: os._exit(1)",
+        "connection = Cluster.__new__(Cluster); connection._is_ours, ray.shutdown = True, lambda: os._exit(1); connection.reader_pool = SimpleNamespace(close=lambda: None)",
+        "connection = RayExecutor.__new__(RayExecutor); connection._control = SimpleNamespace(close=lambda: None); connection._server_watch, connection._end_actors = WATCH, lambda: os._exit(1)",
     ],
 )
 def test_the_notice_of_a_process_that_is_ended_while_it_disconnects_is_printed(disconnect: str) -> None:

@@ -5,31 +5,29 @@ from typing import Any
 
 import pytest
 
-from ingest_ray.executors.ray import executor
-from ingest_ray.executors.ray.planner import PlannerActor
+from ingest_ray.executors.ray import control, executor, readers
+from ingest_ray.executors.ray.control_actor import ControlActor
 from ingest_ray.executors.ray.sink import SinkActor
-from ingest_ray.executors.ray.state import StateActor
 from ingest_ray.sdk.types import RunState
-from tests.run.installation import Installation
+from tests.run.installation import ANYWHERE, Installation
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 
 
 def set_failpoint(monkeypatch: pytest.MonkeyPatch, kind: Any, environment: dict[str, str]) -> None:
     """Starts the actors of one kind, or the readers where it is None, with a fail point; all others without."""
-    start_actor, reader_task = executor.actor_starter, executor.reader_task
+    start_actor, with_options = control.actor_starter, readers.reader_options
     runtime_env = {"env_vars": environment}
 
-    def start(actor: Any, labels: Any) -> Any:
-        return start_actor(actor.options(runtime_env=runtime_env) if actor is kind else actor, labels)
+    def start(actor: Any, labels: Any, **options: Any) -> Any:
+        return start_actor(actor, labels, **options, **({"runtime_env": runtime_env} if actor is kind else {}))
 
-    def task(function: Any, settings: Any, per_cpu: int) -> Any:
-        if kind is not None:
-            return reader_task(function, settings, per_cpu)
-        return function.options(num_cpus=1 / per_cpu, runtime_env=runtime_env)
+    def task(function: Any, settings: Any) -> Any:
+        return with_options(function, settings, **({} if kind is not None else {"runtime_env": runtime_env}))
 
-    monkeypatch.setattr(executor, "actor_starter", start)
-    monkeypatch.setattr(executor, "reader_task", task)
+    for module in (control, executor):
+        monkeypatch.setattr(module, "actor_starter", start)
+    monkeypatch.setattr(readers, "reader_options", task)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +36,10 @@ def set_failpoint(monkeypatch: pytest.MonkeyPatch, kind: Any, environment: dict[
         pytest.param(
             None, "read:after-batch@2", id="reader", marks=pytest.mark.faults
         ),  # test_nodes kills readers, too
-        pytest.param(PlannerActor, "plan:before-next@2", id="planner"),
+        pytest.param(ControlActor, "plan:before-next@2", id="planner"),
         pytest.param(SinkActor, "sink:after-prepare@2", id="sink"),
-        pytest.param(SinkActor, "sink:after-commit@2", id="committing sink"),
-        pytest.param(StateActor, "state:before-fold@2", id="state"),
+        pytest.param(ControlActor, "sink:after-commit@2", id="committing sink"),
+        pytest.param(ControlActor, "state:before-fold@2", id="state"),
     ],
 )
 def test_c32_a_killed_actor_or_task_costs_no_row_and_no_run(
@@ -49,7 +47,7 @@ def test_c32_a_killed_actor_or_task_costs_no_row_and_no_run(
 ) -> None:
     marker = tmp_path / "killed"
     set_failpoint(monkeypatch, kind, {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_ONCE": str(marker)})
-    there = Installation(tmp_path, unit="numbers-2x4000", inline_below=0)
+    there = Installation(tmp_path, unit="numbers-2x4000", inline_below=0, actor_labels=ANYWHERE if kind else {})
     summary = there.run()
     assert marker.exists(), f"no process was killed at {step}"
     assert summary.state is RunState.SUCCEEDED, summary.error

@@ -16,6 +16,8 @@ from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunSummary, UnitConf
 from ingest_ray.settings import RaySettings, Settings, StagingSettings
 from ingest_ray.testing.scripted import noted, scripted
 
+ANYWHERE = {"ray.io/node-id": "!none"}  # a label of every node: actors are started as on a cluster
+
 
 @dataclass
 class Installation:
@@ -28,6 +30,7 @@ class Installation:
     threads: int | None = None
     staging: str = "files"
     cap_bytes: int = 2**30
+    actor_labels: dict[str, str] = field(default_factory=dict)
     runs: int = 0
     progress: list[Progress] = field(default_factory=list)
 
@@ -46,6 +49,7 @@ class Installation:
                 object_store_bytes=100 * 1024 * 1024,
                 inline_below=self.inline_below,
                 inline_threads=self.threads,
+                actor_labels=self.actor_labels,
             ),
         )
 

@@ -10,6 +10,7 @@ from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.run import run as run_module
 from ingest_ray.run.context import AttemptResult, RunContext
+from ingest_ray.run.placed_plan import PlacedPlan
 from ingest_ray.run.placement import inline_readers, is_inline, skips_local_probe
 from ingest_ray.sdk.types import Axis, Dataset, Effect, Endpoint, RunMode, RunState, Scope, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
@@ -106,11 +107,18 @@ def on_ray(context: RunContext) -> AttemptResult:
 def moves(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
 
-    def run_on_ray(context: RunContext) -> AttemptResult:
-        made.append(context.order.run_id)
-        return on_ray(context)
+    def plan_for_cluster(*given: Any, goes_to_ray: bool) -> PlacedPlan:
+        return PlacedPlan() if goes_to_ray else plan_unit(*given, goes_to_ray=False)
 
-    monkeypatch.setattr(run_module, "run_on_ray", run_on_ray)
+    def on_cluster(context: RunContext, cluster: Any) -> AttemptResult:
+        made.append(context.order.run_id)
+        with monkeypatch.context() as patched:
+            patched.setattr(run_module, "plan_unit", plan_unit)
+            return on_ray(context)
+
+    plan_unit = run_module.plan_unit
+    monkeypatch.setattr(run_module, "plan_unit", plan_for_cluster)
+    monkeypatch.setattr(run_module, "on_cluster", on_cluster)
     return made
 
 
@@ -162,12 +170,12 @@ def test_a_process_that_dies_while_it_moves_has_lost_nothing(
     class Died(BaseException):
         pass
 
-    def die(_: RunContext) -> AttemptResult:
+    def die(*_: Any) -> AttemptResult:
         raise Died
 
     there = unsized(tmp_path, "numbers-1x1500", LIMIT_BYTES)
     with monkeypatch.context() as patched:
-        patched.setattr(run_module, "run_on_ray", die)
+        patched.setattr(run_module, "on_cluster", die)
         with pytest.raises(Died):
             there.run()
     before = len(there.reads())

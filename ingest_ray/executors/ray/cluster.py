@@ -7,10 +7,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
 from ingest_ray.core.messages import short
+from ingest_ray.executors.ray.readers import ReaderPool
 from ingest_ray.executors.ray.server_watch import JOINED_S, ServerWatch
 from ingest_ray.executors.ray.throttle import end_throttles
 from ingest_ray.process.exit_notice import guard_exit
@@ -27,6 +29,7 @@ class Cluster:
     def __init__(self, settings: RaySettings) -> None:
         self._is_ours = not ray.is_initialized()
         self.is_local = settings.address == "local"
+        self.reader_pool = ReaderPool()
         with guard_exit():  # until the server watch works, Ray ends this process when one of its servers dies
             if self._is_ours:
                 self._connect(settings)
@@ -50,17 +53,34 @@ class Cluster:
         except (ConnectionError, ValueError) as error:
             raise ConfigError(f"ray cluster '{address}' cannot be joined: {error}") from error
 
+    def holds_control(self, settings: RaySettings) -> bool:
+        """Whether the driver of a run holds its planner, state and sink: Ray has one machine, which is the driver's, and no label says
+        where actors are to run."""
+        return len(self.reader_nodes) == 1 and len(_living_nodes()) == 1 and not settings.actor_labels
+
+    @property
+    def reader_nodes(self) -> list[str]:
+        """The ids of the nodes that have CPUs."""
+        return [str(node["NodeID"]) for node in _living_nodes() if node["Resources"].get("CPU", 0) >= 1]
+
     @property
     def cpus(self) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return max(1, int(resources.get("CPU", 1)))
 
     def close(self) -> None:
-        if self._is_ours:
-            with guard_exit():
-                if not self.server_watch.is_lost(at_once=True):  # without its servers no actor can be called
+        with guard_exit():
+            is_lost = self.server_watch.is_lost(at_once=True)
+            if not is_lost:  # without its servers no actor can be called
+                self.reader_pool.close()
+            if self._is_ours:
+                if not is_lost:
                     end_throttles()
                 ray.shutdown()
+
+
+def _living_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _start(settings: RaySettings, namespace: str) -> None:

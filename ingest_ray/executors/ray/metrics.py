@@ -4,7 +4,7 @@ from functools import cache
 
 from ray.util.metrics import Counter
 
-from ingest_ray.core.messages import Stage
+from ingest_ray.core.messages import Commit, Committed, Event, Instruction, Stage
 from ingest_ray.engine.run_order import RunOrder
 
 TAGS = ("endpoint", "unit")
@@ -45,3 +45,9 @@ def tags(order: RunOrder) -> dict[str, str]:
 def metrics() -> Metrics:
     """One set per process."""
     return Metrics()
+
+
+def note_committed(order: RunOrder, instruction: Instruction, event: Event | None) -> None:
+    """Counts the rows of a commit; other instructions have none."""
+    if isinstance(instruction, Commit) and isinstance(event, Committed):
+        metrics().committed(order, event.receipt.rows_committed, len(instruction.group))

@@ -78,3 +78,12 @@ def staging_on(order: RunOrder, pages: Any) -> Staging:
     if pages is None:
         return open_staging(order.settings, "files")
     return open_staging(order.settings, "object-store", RayPages(pages))
+
+
+def start_pages(order: RunOrder) -> Any:
+    """The owner of the run's pages; None where they are files."""
+    if order.settings.staging.provider != "object-store":
+        return None
+    labels = order.settings.ray.actor_labels
+    actor: Any = PagesActor
+    return actor.options(label_selector=dict(labels) or None).remote(order.settings.staging.cap_bytes)

@@ -16,7 +16,7 @@ from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.types import RunFault, RunState
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.job_spec import JOB_SPEC_VARIABLE, JobSpec
+from ingest_ray.service.launching.job_spec import JOB_SPEC_VARIABLE, STOP_WAIT_VARIABLE, JobSpec
 from ingest_ray.service.launching.lifecycle import (
     WithinStart,
     fail_run,
@@ -98,7 +98,7 @@ def runtime_env_of(installation: Installation, run_id: str) -> dict[str, Any]:
         JOB_SPEC_VARIABLE: JobSpec(
             run_id=run_id, settings=installation.settings, trace=tracing.carrier()
         ).model_dump_json(),
-        "RAY_JOB_STOP_WAIT_TIME_S": str(installation.settings.ray.stop_wait_s),
+        STOP_WAIT_VARIABLE: str(installation.settings.ray.stop_wait_s),
     }
     return {**environment, "env_vars": {**given, **added}}
 
