@@ -86,6 +86,8 @@ class RaySettings(Model):
     reference."""
     token: Reference | None = None
     """The token of the dashboard. None: `RAY_AUTH_TOKEN`, where that is set."""
+    ca: Reference | None = None
+    """The authorities that the dashboard's certificate is checked by, as a PEM text: `file:/etc/ca.pem`. None: those of the system."""
     job_python: str = "python"
     """The interpreter on the cluster that has ingest-ray installed."""
     job_runtime_env: dict[str, JsonValue] = Field(default_factory=dict)
@@ -94,12 +96,48 @@ class RaySettings(Model):
     """How long a stopped job may take to finish its commit before Ray kills it."""
 
 
+class TemporalTls(Model):
+    """References to PEM texts, which are read again when a connection is made, and by a worker every minute."""
+
+    ca: Reference | None = None
+    """The authorities that the server's certificate is checked by; None: those of the system."""
+    certificate: Reference | None = None
+    """What the client shows: mutual TLS. `key` belongs to it."""
+    key: Reference | None = None
+    server_name: str | None = None
+    """The name that the server's certificate must have, where it is not that of the address."""
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+
+class TemporalDeployment(Model):
+    """Worker versioning: runs stay with the version that began them; https://docs.temporal.io/worker-versioning."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,100}$")] = "ingest-ray"
+    build_id: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    """None: the version of ingest-ray."""
+    behavior: Literal["pinned", "auto-upgrade"] = "auto-upgrade"
+    """What becomes of workflows that go on while another version becomes the current one."""
+
+
 class TemporalSettings(Model):
-    address: str = "localhost:7233"
-    namespace: str = "default"
+    """What is None is taken from `TEMPORAL_*` variables, else from a profile: https://docs.temporal.io/develop/environment-configuration."""
+
+    address: str | None = None
+    namespace: str | None = None
+    profile: str | None = None
+    """Of the profile file. None: `TEMPORAL_PROFILE`, else `default`."""
+    config_file: str | None = None
+    """The profile file. None: `TEMPORAL_CONFIG_FILE`, else the one in the user's folder."""
     task_queue: str = "ingest"
-    tls: bool = False
+    tls: bool | TemporalTls | None = None
     api_key: Reference | None = None
+    deployment: TemporalDeployment | None = None
+    """None: the worker has no version."""
     activities_at_once: Annotated[int, Field(ge=1)] = 100
     """Concurrent activities of one worker. An activity only watches its Ray job, so this does not bound the load."""
 

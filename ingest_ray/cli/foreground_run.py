@@ -12,7 +12,7 @@ from ingest_ray.cli.output import FAILURE, SUCCESS, Output
 from ingest_ray.cli.progress import ComparisonLines, show_progress
 from ingest_ray.cli.run_document import run_document
 from ingest_ray.cli.tables.copy import show_copied, show_project
-from ingest_ray.cli.tables.run_report import show_report
+from ingest_ray.cli.tables.run_report import show_detached, show_report
 from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
@@ -22,6 +22,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.copying.copy import CopyProject
 from ingest_ray.service.installation import Installation
+from ingest_ray.service.launching import launched_runs
 from ingest_ray.service.runs import execution, quarantine, verification
 from ingest_ray.service.runs import remap as remapping
 from ingest_ray.service.runs.admission import RunOptions
@@ -54,14 +55,17 @@ def run(
     unit_ids: Sequence[str],
     options: RunOptions,
     parallel: int | None = None,
+    *,
+    is_local: bool = True,
 ) -> int:
     every = None if options.follow_s is None else str(options.follow_s)
     bounds = {"--from": options.lower, "--to": options.upper, "--every": every}
     arguments = [part for name, value in bounds.items() if value is not None for part in (name, value)]
     arguments += ["--follow"] if every is not None else []
     command = shlex.join(["ingest-ray", "run", endpoint_id, *unit_ids, *arguments])
+    is_local = is_local or installation.settings.launcher == "in-process"
     with _interruptible(output, command) as stop, show_launch() as watch:
-        report = execution.run(
+        report = (execution.run if is_local else launched_runs.run_by_launcher)(
             installation,
             endpoint_id,
             unit_ids,
@@ -74,6 +78,19 @@ def run(
         )
     _sweep_when_due(installation)
     return _write_report(output, report)
+
+
+def detach(
+    output: Output, installation: Installation, endpoint_id: str, unit_ids: Sequence[str], options: RunOptions
+) -> int:
+    """The JSON document has the runs as they were started, each with its id, or the error of a unit that was not."""
+    found = launched_runs.start_in_background(installation, endpoint_id, unit_ids, options, _user_name())
+    document = {
+        "state": "RUNNING" if found.is_complete else "FAILED",
+        "units": [summary.model_dump(mode="json") for summary in found.units],
+    }
+    output.write(document, lambda out: show_detached(found, out))
+    return SUCCESS if found.is_complete else FAILURE
 
 
 def _sweep_when_due(installation: Installation) -> None:

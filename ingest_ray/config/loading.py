@@ -28,7 +28,7 @@ from ingest_ray.sdk.url_credentials import credentials_of
 from ingest_ray.secrets import check_setting, is_reference, is_stored, resolve
 from ingest_ray.secrets.fields import map_secrets, spelled
 from ingest_ray.secrets.references import check_reference
-from ingest_ray.settings import Settings
+from ingest_ray.settings import Settings, TemporalTls
 
 FILE = "ingest.yaml"
 SETTINGS = "settings.json"
@@ -144,6 +144,7 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
     for where, reference in (
         ("ray.token", document.ray.token),
         ("temporal.api_key", document.temporal.api_key),
+        *_references_of_tls(document),
         *_references_of_alerts(document),
         *_references_of_telemetry(document),
     ):
@@ -180,6 +181,14 @@ def _references_of_alerts(document: IngestFile) -> Iterator[tuple[str, str | Non
         yield from ((f"{where}.{field}", getattr(receiver, field)) for field in ("secret", "password"))
         if receiver.url is not None and not receiver.url.startswith(("http://", "https://")):
             yield f"{where}.url", receiver.url
+
+
+def _references_of_tls(document: IngestFile) -> Iterator[tuple[str, str | None]]:
+    tls = document.temporal.tls
+    if isinstance(tls, TemporalTls):
+        yield from ((f"temporal.tls.{field}", getattr(tls, field)) for field in ("ca", "certificate", "key"))
+    if document.ray.ca is not None:
+        yield "ray.ca", document.ray.ca
 
 
 def _references_of_telemetry(document: IngestFile) -> Iterator[tuple[str, str | None]]:

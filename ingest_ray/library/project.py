@@ -23,6 +23,7 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.copying.copy import CopyProject, CopyRequest, prepare_copy
 from ingest_ray.service.endpoints.apply import ApplyResult, apply, write_settings
 from ingest_ray.service.endpoints.collect import CollectResult, collect
+from ingest_ray.service.endpoints.displaced_units import Displacement
 from ingest_ray.service.endpoints.overview import EndpointOverview, list_endpoints
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution, verification
@@ -101,13 +102,15 @@ class Project:
     def home(self) -> str:
         return self._installation.settings.home
 
-    def apply(self, *, dry_run: bool = False, take_back: bool = False) -> ApplyResult:
+    def apply(
+        self, *, dry_run: bool = False, take_back: bool = False, displaced: Displacement | None = None
+    ) -> ApplyResult:
         """Registers what the file or the document says. Applying twice changes nothing. `take_back`: also for units that were saved in the
         console, which the file does not apply to otherwise.
         """
         if self._config is None:
             raise ConfigError("this project has no file to apply", hint="ingest_ray.open('ingest.yaml')")
-        return apply(self._config, dry_run=dry_run, take_back=take_back)
+        return apply(self._config, dry_run=dry_run, take_back=take_back, displaced=displaced)
 
     def copy(self, source: str, target: str, tables: Sequence[str] = (), *, password: str | None = None) -> RunReport:
         """As `ingest-ray copy`: registers both addresses, collects, and runs the tables."""

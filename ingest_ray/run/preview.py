@@ -1,4 +1,4 @@
-"""Shows what a run would do now: the same probe, scopes and cuts, without lease, state or sink."""
+"""Shows what a run would do now: the same probe, scopes and cuts, without a lease. Of state and sink it only reads."""
 
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,10 +15,12 @@ from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.engine.steps.renamed_sink import renamed_sink
 from ingest_ray.engine.steps.unit_layout import opened_sink, staged_schema, unit_key_of
+from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.placement import is_inline
-from ingest_ray.sdk.contracts import Sink
+from ingest_ray.run.staging_area import staging_for
+from ingest_ray.sdk.contracts import ReachChecker, Sink
 from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
 from ingest_ray.state import UnitState, read_states
 
@@ -28,6 +30,7 @@ MOST_SLICES = 1_000  # shown; all are counted
 def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview:
     """Plans and cuts everything, reads no rows, writes nothing."""
     known = read_states(open_state(order.settings), unit_key_of(order))
+    check_sink(order)
     planner = Planner(order)
     try:
         plan_summary = planner.begin(known.segments, known.learned)
@@ -55,6 +58,14 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
         executor="inline" if is_inline(order, plan_summary) else "ray",
         planned_at=datetime.now(UTC),
     )
+
+
+def check_sink(order: RunOrder) -> None:
+    """Raises `SinkError` where a run could not reach the unit's sink now: before the source is asked."""
+    sink = open_models(opened_sink(order)) if order.spec.is_cdm else open_sink(opened_sink(order))
+    if isinstance(sink, ReachChecker):
+        sink.check_reach()
+    writer_for(order, staging_for(order)).read_progress()
 
 
 def mask_facts(order: RunOrder) -> dict[str, JsonValue]:

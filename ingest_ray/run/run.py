@@ -33,6 +33,7 @@ from ingest_ray.run.unchanged import summarize_unchanged
 from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import Fenced, IngestError, Recovery, SinkError, SourceError, StateUnavailable
 from ingest_ray.sdk.types import RunState, RunSummary, SegmentState
+from ingest_ray.secrets.locations import sink_location
 from ingest_ray.state import read_states
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
@@ -177,6 +178,8 @@ def settle(context: RunContext, state: StateWriter) -> None:
     order = context.order
     state.refuse_other_cursor(followed_cursor(order.spec))
     state.refuse_other_table(order.spec.config.table)
+    location = sink_location(order.sink, order.settings)
+    state.refuse_other_location(location)
     if state.segments or state.sequence:
         refuse_other_layout(state.unit.layout, order.spec.config, order.settings)
     else:
@@ -186,6 +189,7 @@ def settle(context: RunContext, state: StateWriter) -> None:
         context.retry(lambda: open_sink_for(state, unit_writer))
     elif state.sequence:  # also where nothing is planned
         context.retry(lambda: check_sink(state, unit_writer))
+    state.note_location(location)
     open_log(context, state.segments)
 
 

@@ -14,6 +14,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.contracts import QuickCheck, find_capability
 from ingest_ray.sdk.types import RunMode
+from ingest_ray.secrets.locations import sink_location
 from ingest_ray.state import UnitState, read_states
 from ingest_ray.state.lease import is_live
 
@@ -46,7 +47,9 @@ def _has_sink(order: RunOrder, state: UnitState) -> bool:
 
 
 def _is_settled(order: RunOrder, state: UnitState) -> bool:
-    """No run is live, no intent is open, and the checkpoint was made with the policy's cursor."""
+    """No run is live, no intent is open, and the checkpoint belongs to the policy's cursor and the sink's location."""
+    if (sink_location(order.sink, order.settings) or state.location) != state.location:
+        return False
     if state.has_intent or not state.segments or state.cursor != order.spec.policy.cursor:
         return False
     return state.lease is None or not is_live(state.lease)

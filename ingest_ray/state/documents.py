@@ -42,6 +42,8 @@ class UnitDocument(Model):
     """The table that was chosen for the unit when its scopes were opened; None: the sink's own name."""
     layout: str = ""
     """The masks of the unit's columns when its scopes were opened, as `engine.masking.layout` writes them."""
+    location: str = ""
+    """Where the sink was that the unit was loaded into, as `secrets.locations.sink_location` writes it; empty: not recorded."""
     is_resetting: bool = False
     """A reset has begun and not finished; the next run finishes it before it reads anything."""
     returning: Return | None = None
@@ -152,6 +154,7 @@ class UnitState(Model):
     cursor: str | None = None
     table: str | None = None
     layout: str = ""
+    location: str = ""
     tables: tuple[str, ...] = ()
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None

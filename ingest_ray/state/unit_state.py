@@ -71,6 +71,7 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         cursor=unit.cursor if unit else None,
         table=unit.table if unit else None,
         layout=unit.layout if unit else "",
+        location=unit.location if unit else "",
         tables=unit.tables if unit else (),
         segments={state.segment: state for state in found},
         lease=lease,

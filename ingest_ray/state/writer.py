@@ -154,6 +154,16 @@ class StateWriter(ReturnableState):
         if self.segments or self.sequence:
             refuse_other_table(self._unit.table, table)
 
+    def refuse_other_location(self, location: str | None) -> None:
+        """Refuses a sink that is elsewhere than the one that has the rows of the checkpoint. Raises `TargetChanged`."""
+        if self.segments or self.sequence:
+            refuse_other_location(self._unit.location, location)
+
+    def note_location(self, location: str | None) -> None:
+        """Records where the rows of the checkpoint are; a checkpoint that does not exist yet gets it with its first scopes."""
+        if location is not None and not self.is_new:
+            self._put_unit(self._unit.model_copy(update={"location": location}))
+
     def open_scopes(
         self,
         planned: Sequence[Scope],
@@ -162,6 +172,7 @@ class StateWriter(ReturnableState):
         cursor: str | None = None,
         table: str | None = None,
         layout: str = "",
+        location: str | None = None,
     ) -> tuple[Scope, ...]:
         """Records the scopes of this run; returns the scopes to cut, with their committed islands."""
         out: list[Scope] = []
@@ -169,7 +180,8 @@ class StateWriter(ReturnableState):
         for scope in planned:
             by_segment.setdefault(scope.segment, []).append(scope)
         update = {"epoch": self.epoch, "run_id": self._run_id, "cursor": cursor, "table": table, "layout": layout}
-        self._put_unit(self._unit.model_copy(update=update))
+        located = {"location": location} if location is not None else {}
+        self._put_unit(self._unit.model_copy(update=update | located))
         for segment, scopes in by_segment.items():
             state, merged = opened(self._state_of(segment), scopes, is_target_empty=is_target_empty)
             self._put_segment(state)
@@ -293,4 +305,14 @@ def refuse_other_table(loaded: str | None, configured: str | None) -> None:
         raise TargetChanged(
             f"the unit was loaded into a table named {names[0]}, and its rule says {names[1]} now",
             hint="set table: back; or forget the checkpoint with `ingest-ray reset` and load again: the old table stays as it is",
+        )
+
+
+def refuse_other_location(loaded: str, configured: str | None) -> None:
+    """Raises `TargetChanged` where they differ. Empty and None: not known."""
+    if loaded and configured is not None and loaded != configured:
+        raise TargetChanged(
+            f"the unit was loaded into the sink at '{loaded}', and the sink is at '{configured}' now",
+            hint="where its tables were moved there: `ingest-ray apply --move`, and the checkpoint goes along; to load everything again "
+            "there: `ingest-ray apply --reload`; or set the sink back",
         )

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from ingest_ray.config import load_config
 from ingest_ray.kv import open_kv
 from ingest_ray.sdk.errors import ConfigError, RunActive
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.backup.backup import take_backup
 from ingest_ray.service.backup.restore import fit_to_sinks, restore_backup
 from ingest_ray.service.backup.state_snapshot import read_unit, unit_keys
+from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs.execution import RunReport, run
 from ingest_ray.state.lease import Lease, this_process
@@ -74,7 +76,7 @@ def restored(there: Workspace, folder: Path, backup: Path, lake: Path) -> Worksp
     again.write()
     shutil.copytree(lake, folder / "lake")
     restore_backup(again.installation, backup)
-    again.apply()  # the catalog has the addresses of the old machine
+    apply(load_config(again.write()), displaced="move")  # the catalog has the addresses of the old machine
     return again
 
 

@@ -19,18 +19,30 @@ def apply(
     take_back: Annotated[
         bool, typer.Option("--take-back", help="Apply the file to units that were saved in the console, too.")
     ] = False,
+    move: Annotated[
+        bool, typer.Option("--move", help="A sink is elsewhere, and its tables were moved there: checkpoints go along.")
+    ] = False,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="A sink is elsewhere: forget the checkpoints, and load again there.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Log in at every endpoint and sink first; change nothing where one fails.")
+    ] = False,
 ) -> None:
     """Register endpoints, sinks and units as a file says.
 
     Applying twice changes nothing. What the file no longer has is removed; rows and checkpoints stay.
     Enabled units that cannot run as they are configured are named, and so are units that were saved in the console or
     through the service: the file does not apply to them until --take-back.
+    A sink whose address changes while units were loaded into it is refused without --move or --reload.
 
     \b
     Examples:
       ingest-ray apply
       ingest-ray apply prod/ingest.yaml --dry-run
       ingest-ray apply --take-back
+      ingest-ray apply --check
+      ingest-ray apply --move
     """
     from ingest_ray.cli.tables.apply import show_changes
     from ingest_ray.config import load_config
@@ -39,8 +51,14 @@ def apply(
     config_file = invocation.config_file
     if file is not None and config_file is not None and file != config_file:
         raise ConfigError("two files: give FILE or --config, not both")
+    if move and reload:
+        raise ConfigError("--move and --reload: give one of them")
     applied = use_case.apply(
-        load_config(file or config_file or Path("ingest.yaml")), dry_run=dry_run, take_back=take_back
+        load_config(file or config_file or Path("ingest.yaml")),
+        dry_run=dry_run,
+        take_back=take_back,
+        displaced="move" if move else "reload" if reload else None,
+        checks_reach=check,
     )
     invocation.output.write(applied, lambda out: show_changes(applied, out))
 

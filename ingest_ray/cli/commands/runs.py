@@ -6,6 +6,7 @@ import typer
 
 from ingest_ray.cli.each_unit import for_each_unit, named_units
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
+from ingest_ray.sdk.errors import ConfigError
 
 FOLLOWED = 64  # units at once where none of them ends by itself
 
@@ -65,6 +66,12 @@ def run(
         float,
         typer.Option("--every", metavar="SECONDS", min=0.1, help="With --follow: the pause where nothing is new."),
     ] = 2.0,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Start the runs and return: they go on in the background.")
+    ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Run in this process, whatever `launcher` of the installation says.")
+    ] = False,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -82,6 +89,8 @@ def run(
     Several units run side by side; one that fails does not end the others.
     Ctrl-C finishes the commits under way; running again goes on where it stopped.
     A backfill (--from, --to) reads a part again and moves no watermark.
+    The installation's launcher carries the runs out: this process, a Ray job or a Temporal workflow. The command waits for
+    their ends and shows the same, wherever they run; --detach does not wait.
 
     \b
     Examples:
@@ -91,13 +100,22 @@ def run(
       ingest-ray run shop public.orders --from 2024-01-01 --to 2024-02-01
       ingest-ray run shop public.orders --reconcile --json
       ingest-ray run shop public.orders --follow
+      ingest-ray run shop --detach
     """
     from ingest_ray.cli import foreground_run
 
     installation = invocation.installation
+    if detach and local:
+        raise ConfigError("--detach and --local: give one of them")
+    if detach and parallel is not None:
+        raise ConfigError(
+            "--parallel: with --detach all runs are started", hint="serve.parallel bounds those of this machine"
+        )
     options = foreground_run.run_options(lower, upper, reconcile, allow_deletes, every if follow else None)
     parallel = FOLLOWED if follow and parallel is None else parallel
-    return foreground_run.run(invocation.output, installation, endpoint, unit or [], options, parallel)
+    if detach:
+        return foreground_run.detach(invocation.output, installation, endpoint, unit or [], options)
+    return foreground_run.run(invocation.output, installation, endpoint, unit or [], options, parallel, is_local=local)
 
 
 @shared_options()

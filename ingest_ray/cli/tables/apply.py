@@ -22,6 +22,9 @@ def show_changes(applied: ApplyResult, out: TextIO) -> None:
     count = len(applied.changes)
     summary = "nothing changed" if not count else f"{count} change{'s' if count > 1 else ''}"
     console.print(f"{summary}{', none made (dry run)' if applied.is_dry_run and count else ''}")
+    for moved in applied.displaced:
+        text = f"unit {moved.ref}: sink {moved.sink_id} is at {moved.location}, and it was loaded at {moved.loaded}"
+        console.print(Text(escape_controls(text), style="yellow"), soft_wrap=True)
     for warning in applied.warnings:
         console.print(Text(escape_controls(warning), style="yellow"), soft_wrap=True)
     for unit in applied.set_by_hand:

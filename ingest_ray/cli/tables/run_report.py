@@ -11,6 +11,7 @@ from ingest_ray.cli.tables.verification import show_comparison
 from ingest_ray.engine.reports import ReconcileReport
 from ingest_ray.logs import escape_controls
 from ingest_ray.sdk.types import ModelCounts, RunSummary
+from ingest_ray.service.launching.launched_runs import DetachedRuns
 from ingest_ray.service.runs.execution import RunReport
 
 
@@ -36,6 +37,19 @@ def show_report(report: RunReport, out: TextIO) -> None:
             console.print(f"to go on: ingest-ray run {report.units[0].endpoint_id}")
     if report.rows.quarantined:
         console.print(f"look at them: ingest-ray quarantine show {report.units[0].endpoint_id}")
+
+
+def show_detached(found: DetachedRuns, out: TextIO) -> None:
+    console = console_on(out)
+    for summary in found.units:
+        if summary.error is not None:
+            _show_unit_line(console, summary)
+        else:
+            console.print(Text(escape_controls(f"{summary.ref} started: run {summary.run_id}")), soft_wrap=True)
+    endpoint_id = found.units[0].endpoint_id if found.units else ""
+    console.print(
+        f"where they stand: ingest-ray status {endpoint_id}; to stop one: ingest-ray pause {endpoint_id} UNIT"
+    )
 
 
 def _quarantined_text(report: RunReport) -> str:

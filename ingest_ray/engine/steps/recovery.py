@@ -11,6 +11,7 @@ from ingest_ray.engine.steps.unit_writer import UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import Fenced, HistoryTooShort, SinkBehindState, StateBehindSink
 from ingest_ray.sdk.types import Effect, RunMode, Scope, WriteMode
+from ingest_ray.secrets.locations import sink_location
 from ingest_ray.state.commit_history import last_common_commit, left_out_numbers
 from ingest_ray.state.documents import FoldedCommit
 from ingest_ray.state.writer import StateWriter
@@ -193,6 +194,7 @@ def open_scopes(
         cursor=cursor,
         table=order.spec.config.table,
         layout=layout_of(order.spec.config, order.settings),
+        location=sink_location(order.sink, order.settings),
     )
 
 

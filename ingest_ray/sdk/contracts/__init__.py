@@ -19,7 +19,7 @@ from ingest_ray.sdk.contracts.descriptor import Addresses, Descriptor
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
 from ingest_ray.sdk.contracts.secret_store import SecretStore, StoredSecret
-from ingest_ray.sdk.contracts.sink import Misfit, MisfitFinder, ProgressReader, Sink, SinkProgress
+from ingest_ray.sdk.contracts.sink import Misfit, MisfitFinder, ProgressReader, ReachChecker, Sink, SinkProgress
 from ingest_ray.sdk.contracts.sink_family import SinkFamily
 from ingest_ray.sdk.contracts.source import MetadataSource, Probe, ReadContext, RowSource, Strategy
 from ingest_ray.sdk.contracts.staging import StageWriter, Staging
@@ -49,6 +49,7 @@ __all__ = [
     "Probe",
     "ProgressReader",
     "QuickCheck",
+    "ReachChecker",
     "ReadContext",
     "RowLookup",
     "RowReader",

@@ -45,6 +45,9 @@ class Descriptor:
     address_fields: tuple[str, ...] = ()
     """Fields, besides those whose names say so (`host`, `base_url`, `proxy`, `verify_tls`, ...), that decide where secrets are sent or how
     they are protected on the way: a caller of the service who changes one must give the secrets again."""
+    location_fields: tuple[str, ...] = ()
+    """Of a sink: fields of the configuration that say where its rows are; of a mapping of options, those that name an endpoint or an
+    account count. A checkpoint belongs to one location. None: changes of the location are not noticed."""
     supported_cdm_models: tuple[str, ...] = ()
     """Of a sink: exact ids, or all of a family (`cdm.work.*`)."""
     addresses: Addresses | None = None

@@ -50,6 +50,20 @@ class ProgressReader(Protocol):
         ...
 
 
+@runtime_checkable
+class ReachChecker(Protocol):
+    """An optional capability of a sink whose ordinary requests are repeated for long: of one in an object store."""
+
+    def check_reach(self) -> None:
+        """One short request, at most 10 seconds.
+
+        Raises:
+            SinkRejected: a person must change something: the bucket, the keys, the rights.
+            SinkUnavailable: the endpoint does not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Misfit:
     """Why a row does not fit a sink: the column, where it is one, and the reason as text for people."""

@@ -15,7 +15,6 @@ from ingest_ray.catalog.unit_configs import StoredRule
 from ingest_ray.config import SETTINGS, Config
 from ingest_ray.config.settings_secrets import map_sealable
 from ingest_ray.files.private import make_private_folder
-from ingest_ray.kv.engine import parse
 from ingest_ray.registry import sink_family, strategy_for
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse
 from ingest_ray.sdk.refs import UnitRef
@@ -23,6 +22,16 @@ from ingest_ray.sdk.types import Endpoint, Model, UnitSpec
 from ingest_ray.secrets import open_url, seal
 from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.secrets.sealing import SEALED
+from ingest_ray.service.endpoints.connection_test import check_endpoints
+from ingest_ray.service.endpoints.displaced_units import (
+    DisplacedUnit,
+    Displacement,
+    displaced_error,
+    find_displaced_units,
+    has_catalog,
+    record_old_locations,
+    settle_displaced_units,
+)
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs.run_liveness import is_run_alive
 from ingest_ray.service.units.cdm_expressions import check_mappings
@@ -52,6 +61,8 @@ class ApplyResult(Model):
     """Units that a pattern selects in CDM mode, and that have no mapper."""
     notes: tuple[str, ...] = ()
     """What is no fault, and good to know before the first run."""
+    displaced: tuple[DisplacedUnit, ...] = ()
+    """Units that were loaded into a sink at another place: their checkpoints went along, or were forgotten, as was asked for."""
     set_by_hand: tuple[str, ...] = ()
     """Units whose configuration was saved in the console or through the service: the rules of the file do not apply to them."""
 
@@ -60,15 +71,42 @@ class _DryRunEnd(Exception):
     """Rolls back the transaction of a dry run."""
 
 
-def apply(config: Config, *, dry_run: bool = False, take_back: bool = False) -> ApplyResult:
+def apply(
+    config: Config,
+    *,
+    dry_run: bool = False,
+    take_back: bool = False,
+    displaced: Displacement | None = None,
+    checks_reach: bool = False,
+) -> ApplyResult:
     """Registers endpoints, sinks and rules. Entries that the file no longer has are removed; data and checkpoints stay.
 
-    `take_back`: the rules apply again to units whose configuration was saved in the console or through the service.
+    `take_back`: the rules apply again to units whose configuration was saved in the console or through the service. `displaced`: what
+    becomes of the checkpoints of units that were loaded into a sink at another place. `checks_reach`: logs in at each endpoint and sink
+    first.
 
     Raises:
         EndpointInUse: an endpoint that the file no longer has has a live run.
+        RunActive: a unit whose checkpoint would move or be forgotten has one.
         ConfigError: a rule names a unit that a collected endpoint does not have.
+        TargetChanged: a sink is elsewhere, `displaced` does not say what follows, and nothing was changed.
+        ConnectionTestFailed: `checks_reach` found an endpoint or sink that cannot be used; nothing was changed.
+        StateError: a sink is elsewhere, and the checkpoints cannot be read; nothing was changed.
     """
+    if checks_reach:
+        check_endpoints(config.settings, [*config.endpoints, *config.sinks])
+    moved = find_displaced_units(config, is_asked=displaced is not None)
+    if moved and displaced is None:
+        raise displaced_error(moved)
+    if moved and not dry_run:
+        record_old_locations(config.settings, moved)
+    applied = _apply(config, dry_run=dry_run, take_back=take_back)
+    if moved and not dry_run and displaced is not None:
+        settle_displaced_units(config.settings, moved, displaced)
+    return applied.model_copy(update={"displaced": tuple(moved)})
+
+
+def _apply(config: Config, *, dry_run: bool, take_back: bool) -> ApplyResult:
     settings = config.settings
     installation = Installation(settings, Catalog("sqlite://") if dry_run and not has_catalog(settings) else None)
     keys = Keyring(settings, keeps=not dry_run)
@@ -199,12 +237,6 @@ def _by_name(rules: Sequence[StoredRule]) -> dict[str, list[object]]:
     for rule in rules:
         named.setdefault(f"{rule.document['endpoint']}:{rule.document['unit']}", []).append(rule.document)
     return named
-
-
-def has_catalog(settings: Settings) -> bool:
-    """False where the embedded catalog does not exist yet; a dry run must not create it."""
-    url = parse(open_url(settings.state_url, settings))
-    return not url.drivername.startswith("sqlite") or Path(url.database or "").is_file()
 
 
 def _settings_change(settings: Settings) -> list[Change]:

@@ -1,6 +1,7 @@
 """Checks that an endpoint's configuration suits its template, and tests the connection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
@@ -13,6 +14,7 @@ from ingest_ray.config.loading import absolute_endpoint
 from ingest_ray.config.relative_paths import unresolved_texts
 from ingest_ray.config.validation_errors import describe_errors
 from ingest_ray.registry import open_models, open_sink, strategy_for
+from ingest_ray.sdk.contracts import ReachChecker
 from ingest_ray.sdk.errors import ConfigError, ConnectionTestFailed, EndpointNotFound, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import ConnectionReport, Diagnostic, Endpoint, Model, Target, WriteMode
 from ingest_ray.secrets import resolve
@@ -20,7 +22,10 @@ from ingest_ray.secrets.fields import spelled
 from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
+from ingest_ray.settings import Settings
 from ingest_ray.state.sealed_secrets import open_source
+
+TESTED_AT_ONCE = 8
 
 
 def try_connection(installation: Installation, template: str, config: Mapping[str, JsonValue]) -> ConnectionReport:
@@ -69,6 +74,29 @@ def try_endpoint(installation: Installation, endpoint_id: str) -> TestedEndpoint
     return TestedEndpoint(endpoint_id=endpoint_id, version=report.version, diagnostics=report.diagnostics)
 
 
+def check_endpoints(settings: Settings, listed: Sequence[Endpoint]) -> None:
+    """Tests the connections of endpoints and sinks that need not be registered, side by side.
+
+    Raises:
+        ConnectionTestFailed, ConfigError: names each that cannot be used, and why.
+    """
+    installation = Installation(settings)
+    with ThreadPoolExecutor(max(1, min(TESTED_AT_ONCE, len(listed)))) as threads:
+        found = list(threads.map(lambda endpoint: _fault_of(installation, endpoint), listed))
+    faults = [fault for fault in found if fault is not None]
+    if faults:
+        kind = ConfigError if all(type(fault) is ConfigError for fault in faults) else ConnectionTestFailed
+        raise kind("\n".join(fault.message for fault in faults), hint=next((f.hint for f in faults if f.hint), None))
+
+
+def _fault_of(installation: Installation, endpoint: Endpoint) -> IngestError | None:
+    try:
+        _connected(installation, endpoint)
+    except IngestError as error:
+        return error
+    return None
+
+
 def test_and_describe(
     installation: Installation, endpoint: Endpoint, about: EndpointDescription
 ) -> EndpointDescription:
@@ -115,6 +143,11 @@ def _probe_sink(sink: Endpoint) -> None:
     try:
         rows = open_sink(sink)
     except ModeUnsupported:
-        open_models(sink).open((), 0)
+        models = open_models(sink)
+        if isinstance(models, ReachChecker):
+            models.check_reach()
+        models.open((), 0)
         return
+    if isinstance(rows, ReachChecker):
+        rows.check_reach()
     rows.is_empty(target)

@@ -8,7 +8,8 @@ from ingest_ray.registry import load, strategy_for
 from ingest_ray.registry import load_sink as load_sink_template
 from ingest_ray.sdk.errors import ConfigError, EndpointInUse, GateError, IngestError
 from ingest_ray.sdk.types import Endpoint, Model
-from ingest_ray.service.endpoints.apply import apply, has_catalog
+from ingest_ray.service.endpoints.apply import apply
+from ingest_ray.service.endpoints.displaced_units import has_catalog
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.packages import missing_packages
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit

@@ -31,6 +31,14 @@ class Launcher(Protocol):
         """
         ...
 
+    def check(self, installation: Installation) -> None:
+        """Raises `ConfigError`, `ClusterUnavailable` where no run could be started now: before there is a record."""
+        ...
+
+    def is_over(self, installation: Installation, run_id: str) -> bool:
+        """Whether a run that FAILED by its record has ended for good: no attempt follows."""
+        ...
+
     def restart(self, installation: Installation, run_id: str) -> None:
         """Starts the process of a run that has its record, and no process; twice is once."""
         ...

@@ -135,6 +135,17 @@ class ChildProcessLauncher:
     def state(self, installation: Installation, run_id: str) -> RunState:
         return read_run_state(installation, run_id)
 
+    def check(self, installation: Installation) -> None:
+        """This machine is always there."""
+
+    def is_over(self, installation: Installation, run_id: str) -> bool:
+        return True
+
+    @property
+    def is_idle(self) -> bool:
+        with self._lock:
+            return not self._waiters and not self._waiting
+
     def join(self, timeout_s: float) -> None:
         """Waits for the runs that this process started: for tests, and for a server that shuts down after them."""
         deadline = time.monotonic() + timeout_s

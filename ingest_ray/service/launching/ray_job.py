@@ -51,6 +51,13 @@ class RayJobLauncher:
                 return
             attach_job(installation, jobs, run_id)
 
+    def check(self, installation: Installation) -> None:
+        with RayJobsClient(installation.settings) as jobs:
+            jobs.find("ingest-check")
+
+    def is_over(self, installation: Installation, run_id: str) -> bool:
+        return True
+
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         request_stop(installation, run_id, requested_by)
 

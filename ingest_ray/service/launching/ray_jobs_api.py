@@ -8,6 +8,8 @@ prefers `RAY_ADDRESS` to the address that it is given.
 import logging
 import os
 import re
+import ssl
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -18,11 +20,12 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from ingest_ray import logs
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
 from ingest_ray.sdk.url_credentials import shown_url
-from ingest_ray.secrets import follow, open_url
+from ingest_ray.secrets import follow, is_stored, open_url
 from ingest_ray.settings import Settings
 
 TIMEOUT = httpx.Timeout(12.0, connect=5.0)  # a busy head answers within seconds; a head that is gone never answers
 TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
+STORE_READ_EVERY_S = 60.0  # of a store of secrets: a run asks its cluster every few seconds
 _MOST_QUOTED = 500  # characters of an unexpected answer that an error quotes
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request about a job is noise
@@ -60,9 +63,10 @@ class RayJobsClient:
             )
         url = open_url(ray.jobs_url, settings, "ray.jobs_url").rstrip("/")
         self._url = shown_url(url)
-        token = follow(ray.token, "ray.token", settings) if ray.token else os.environ.get(TOKEN_VARIABLE)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self._settings = settings
+        verify = trusting(follow(ray.ca, "ray.ca", settings)) if ray.ca else True
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT, trust_env=False, verify=verify)
+        self._token = self._read_token()
 
     def __enter__(self) -> "RayJobsClient":
         return self
@@ -98,13 +102,34 @@ class RayJobsClient:
             self._checked_response(response)
 
     def _request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Reads the token anew each time, of a store of secrets every minute, because a run outlives tokens. Nothing of a request that
+        is refused was carried out."""
+        reference = self._settings.ray.token
+        if reference is None or not is_stored(reference) or time.monotonic() - self._token_read_at > STORE_READ_EVERY_S:
+            self._token = self._read_token()
+        response = self._send(method, path, body)
+        if response.status_code == 401 and (fresh := self._read_token()) != self._token:  # rotated meanwhile
+            self._token = fresh
+            response = self._send(method, path, body)
+        return response
+
+    def _send(self, method: str, path: str, body: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
-            return self._client.request(method, path, json=body)
+            return self._client.request(method, path, json=body, headers=headers)
         except httpx.HTTPError as error:
+            is_untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
             raise ClusterUnavailable(
-                f"the cluster at '{self._url}' does not answer: {type(error).__name__}",
-                hint="is its head running, and is this its dashboard?",
+                f"the cluster at '{self._url}' does not answer: {type(error).__name__}"
+                + (": its certificate is not trusted" if is_untrusted else ""),
+                hint="ray.ca: file:/path of the authorities that its certificate is checked by"
+                if is_untrusted
+                else "is its head running, and is this its dashboard?",
             ) from error
+
+    def _read_token(self) -> str | None:
+        reference, self._token_read_at = self._settings.ray.token, time.monotonic()
+        return follow(reference, "ray.token", self._settings) if reference else os.environ.get(TOKEN_VARIABLE)
 
     def _checked_response(self, response: httpx.Response) -> httpx.Response:
         if response.status_code in (401, 403):
@@ -119,3 +144,11 @@ class RayJobsClient:
                 hint="see the dashboard's log on the head",
             )
         return response
+
+
+def trusting(authorities: str) -> ssl.SSLContext:
+    """Raises `ConfigError` for a text that is no certificate."""
+    try:
+        return ssl.create_default_context(cadata=authorities)
+    except ssl.SSLError:
+        raise ConfigError("ray.ca: it is no certificate in PEM form") from None

@@ -3,9 +3,10 @@
 import asyncio
 from contextlib import suppress
 
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from ingest_ray.payloads.client import connect
 from ingest_ray.payloads.contract import RUN
@@ -38,6 +39,14 @@ class TemporalLauncher:
     def restart(self, installation: Installation, run_id: str) -> None:
         with suppress(RunActive):  # its workflow waits for a worker
             asyncio.run(_start_workflow(installation, command_of(find_request(installation, run_id), run_id)))
+
+    def check(self, installation: Installation) -> None:
+        asyncio.run(connect(installation.settings))
+
+    def is_over(self, installation: Installation, run_id: str) -> bool:
+        """False while the unit's workflow goes on: another attempt of it reopens a run that failed."""
+        request = find_request(installation, run_id)
+        return not asyncio.run(_is_workflow_running(installation, command_of(request, run_id)))
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         """The run reads the request from the catalog, so it stops also while Temporal is not there."""
@@ -76,6 +85,17 @@ async def _start_workflow(installation: Installation, command: RunCommand) -> No
         raise ConfigError(str(error)) from None
     except RPCError as error:
         raise ClusterUnavailable(f"the Temporal server refused the workflow: {error.message}") from error
+
+
+async def _is_workflow_running(installation: Installation, command: RunCommand) -> bool:
+    client = await connect(installation.settings)
+    try:
+        described = await client.get_workflow_handle(f"ingest:{command.ref}").describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise ClusterUnavailable(f"the Temporal server does not tell of the workflow: {error.message}") from error
+    return described.status is WorkflowExecutionStatus.RUNNING
 
 
 launcher = TemporalLauncher()

@@ -17,6 +17,7 @@ from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, Dataset, Endpoint, Target, Unit, UnitConfig, WriteMode
 from ingest_ray.secrets import masked, resolve
+from ingest_ray.secrets.locations import sink_location
 from ingest_ray.service.units.listing import offered_units
 from ingest_ray.settings import Settings
 
@@ -35,6 +36,7 @@ class LaunchCatalog:
         self._registered: dict[str, Registration | None] = {}
         self._opened: dict[str, Sink | None] = {}
         self._hidden: dict[str, Endpoint] = {}
+        self._locations: dict[str, str | None] = {}
         self._writers: dict[str, Mapping[str, list[RawConfig]]] = {}
         self._inner: dict[str, dict[str, list[RawConfig]]] = {}
 
@@ -91,6 +93,11 @@ class LaunchCatalog:
         if opened is None:
             opened = self._opened[sink.endpoint_id] = open_sink(resolve(sink, settings))
         return opened
+
+    def sink_location(self, sink: Endpoint, settings: Settings) -> str | None:
+        if sink.endpoint_id not in self._locations:
+            self._locations[sink.endpoint_id] = sink_location(sink, settings)
+        return self._locations[sink.endpoint_id]
 
     def other_writers(self, unit: UnitRef, sink: Endpoint, where: str, settings: Settings) -> list[UnitRef]:
         """Other enabled units with the same location in a sink of the same template, or with one inside of the other, except where this unit was loaded and

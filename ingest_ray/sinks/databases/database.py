@@ -190,3 +190,11 @@ class Database(Protocol):
         ...
 
     def list_stages(self, prefix: str) -> list[str]: ...
+
+
+def check_reach(database: Database) -> None:
+    """Logs in at a server; a file would be made by that, so nothing is asked of it. Raises as `ReachChecker` says."""
+    shown = database.location("")
+    if "://" in shown and not shown.startswith("sqlite:"):
+        with database.transaction() as session:
+            session.execute("select 1")

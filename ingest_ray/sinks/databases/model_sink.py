@@ -16,7 +16,7 @@ from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
-from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.database import Database, Session, check_reach
 from ingest_ray.sinks.databases.model_dml import ModelDml
 from ingest_ray.sinks.databases.model_tables import ModelTables
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
@@ -38,6 +38,9 @@ class SqlModelSink:
 
     def location(self, target: Target) -> str:
         return self._db.location(self._tables.name(target))
+
+    def check_reach(self) -> None:
+        check_reach(self._db)
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, self._db.rules)

@@ -16,7 +16,7 @@ from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.databases.column_names import refuse_too_many_columns
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
 from ingest_ray.sinks.databases.conflicts import execute_transaction
-from ingest_ray.sinks.databases.database import Database, Session
+from ingest_ray.sinks.databases.database import Database, Session, check_reach
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
 from ingest_ray.sinks.databases.history.changes import apply_history_changes
 from ingest_ray.sinks.databases.history.merge import merge_history
@@ -58,6 +58,9 @@ class SqlSink:
 
     def location(self, target: Target) -> str:
         return self._db.location(unit_table_name(target))
+
+    def check_reach(self) -> None:
+        check_reach(self._db)
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return self._db.column_limits.fit(map_schema(schema, self._db.rules))

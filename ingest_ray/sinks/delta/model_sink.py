@@ -71,6 +71,9 @@ class DeltaModelSink:
     def location(self, target: Target) -> str:
         return self._files.location(target)
 
+    def check_reach(self) -> None:
+        self._files.check_reach()
+
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, DELTA_TYPES)
 

@@ -45,6 +45,7 @@ from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
+from ingest_ray.sinks.delta.reach import check_reach
 from ingest_ray.sinks.delta.row_changes import apply_changes
 from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
@@ -97,6 +98,9 @@ class DeltaSink:
 
     def location(self, target: Target) -> str:
         return self.table_files(target).uri
+
+    def check_reach(self) -> None:
+        check_reach(self._root, self._options)
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, DELTA_TYPES)

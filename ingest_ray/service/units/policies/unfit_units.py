@@ -17,7 +17,7 @@ from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.fit import Candidate, find_sink_of, fitted_order
 from ingest_ray.settings import Settings
 from ingest_ray.state import UnitState, read_states
-from ingest_ray.state.writer import refuse_other_table
+from ingest_ray.state.writer import refuse_other_location, refuse_other_table
 
 UNFIT = (GateError, ConfigError, SourceChanged)
 
@@ -87,6 +87,7 @@ def _fitted(
 def moved_units(connection: sa.Connection, installation: Installation, names: Collection[str]) -> list[UnfitUnit]:
     """Those of `names` that were loaded into another table, or with other masks, than they are configured for. Reads their states."""
     found = []
+    launch_catalog = LaunchCatalog()
     loaded = accepted_schema.listed(
         connection
     )  # only of these is there a state; asking makes its table, which the catalog's lock would block
@@ -99,18 +100,22 @@ def moved_units(connection: sa.Connection, installation: Installation, names: Co
             continue
         try:
             state = read_states(installation.kv, unit_key(entry.vendor, config.ref, config.sink_id))
-            refuse_moved_unit(state, config, installation.settings)
+            sink = launch_catalog.find_sink(connection, config.sink_id)
+            location = launch_catalog.sink_location(sink.endpoint, installation.settings) if sink is not None else None
+            refuse_moved_unit(state, config, installation.settings, location)
         except UNFIT as error:
             found.append(unfit_unit(config, error))
     return found
 
 
-def refuse_moved_unit(state: UnitState, config: UnitConfig, settings: Settings) -> None:
-    """Raises `TargetChanged` where the unit was loaded into another table, or with other masks, than it is configured for."""
+def refuse_moved_unit(state: UnitState, config: UnitConfig, settings: Settings, location: str | None) -> None:
+    """Raises `TargetChanged` where the unit was loaded into another table or sink, or with other masks, than it is configured for.
+    `location`: of the sink now, as `sink_location` writes it."""
     if not state.segments and not state.sequence:
         return
     try:
         refuse_other_table(state.table, config.table)
+        refuse_other_location(state.location, location)
         refuse_other_layout(state.layout, config, settings)
     except TargetChanged as error:
         raise TargetChanged(f"unit '{config.ref}': {error.message}", hint=error.hint) from None
