@@ -87,6 +87,7 @@ def test_a_mistake_in_the_call_leaves_no_record(cli: InProcessCli, workspace: Wo
     assert cli.json("run", "shop", UNITS[0], "--local")["state"] == "SUCCEEDED"
 
 
+@pytest.mark.faults
 def test_a_starter_that_is_killed_leaves_runs_that_another_start_replaces(
     cli: InProcessCli, workspace: Workspace
 ) -> None:

@@ -26,7 +26,7 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, Any, str]:
     return process.returncode, json.loads(out) if out.strip() else None, err
 
 
-@pytest.mark.parametrize("name", ["ray-job", "temporal"])
+@pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])
 def test_the_command_waits_for_its_runs_and_shows_the_same_wherever_they_run(scripted: PlantMaker, name: str) -> None:
     workspace = scripted(UNIT, "numbers-2x300")
     workspace.launcher = name
@@ -45,6 +45,7 @@ def test_the_command_waits_for_its_runs_and_shows_the_same_wherever_they_run(scr
     assert [unit.keys() for unit in here["units"]] == [unit.keys() for unit in document["units"]]
 
 
+@pytest.mark.faults
 def test_a_signal_stops_the_run_on_the_cluster_and_the_next_goes_on(scripted: PlantMaker) -> None:
     workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
@@ -60,6 +61,7 @@ def test_a_signal_stops_the_run_on_the_cluster_and_the_next_goes_on(scripted: Pl
     assert sorted(workspace.ids(UNIT).values()) == [1] * 1000
 
 
+@pytest.mark.faults
 def test_a_command_that_dies_or_does_not_wait_stops_no_run(scripted: PlantMaker) -> None:
     workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
