@@ -17,7 +17,7 @@ from ingest_ray.core.messages import (
 from ingest_ray.core.next_steps import NextSteps
 from ingest_ray.core.retry import pause_s
 from ingest_ray.core.slice_table import SliceRun
-from ingest_ray.sdk.errors import Recovery, StateUnavailable
+from ingest_ray.sdk.errors import Recovery, SinkError, StateUnavailable
 
 MAX_REPLAN_DEPTH = 48  # each replan adds two to a rank; a slice that was cut 24 times is one row that is too large
 
@@ -90,7 +90,7 @@ class FailureSteps(NextSteps):
             return [self._replan(event.piece, event.piece.interval, fault.bytes_per_row)]
         if fault.recovery in (Recovery.RETRY, Recovery.REREAD) and slice_run.failures + 1 < self.limits.attempts:
             return self._retry_slice(event, slice_run)
-        if event.stage is not Stage.READ:
+        if event.stage is not Stage.READ or fault.code == SinkError.code:  # of files that a reader writes into the sink
             return self._halt(fault)
         self._table.remove([slice_run])
         self._count(failed=1)
@@ -139,7 +139,8 @@ class FailureSteps(NextSteps):
             out.append(Drop(slice_run.mapped.handles))
         if slice_run.staged is not None:
             self._add_staged(slice_run.staged, -1)
-            out.append(Drop((slice_run.handle,)))
+            if not slice_run.handle.is_adopted:
+                out.append(Drop((slice_run.handle,)))
         return out
 
     def _abandon_group(self) -> list[Instruction]:

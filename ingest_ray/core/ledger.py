@@ -7,7 +7,9 @@ Decides about retries, budget, order of commits and completion, without Ray, clo
         +---- failed ----+---------------+------------------+-------------------------+
                                                                    a failed slice is retried, or fails alone, or ends the run
 
-* `Map` happens in CDM mode only; otherwise a staged slice counts as mapped. With `keeps_staged` the staged pages stay until
+* `Map` happens in CDM mode only; otherwise a staged slice counts as mapped. A slice that was staged in files which the sink adopts
+  is ready at once; these files are never dropped, because a commit makes the table of them: what is not committed is aborted, or
+  left to the sink's clean-up. With `keeps_staged` the staged pages stay until
   the end of the run, so that they can be mapped again.
 
 * One byte budget covers all slices that are being read, or are staged and not yet committed.
@@ -105,16 +107,24 @@ class Ledger(FailureSteps):
     def _on_staged(self, piece: Slice, attempt: int, staged: Staged) -> list[Instruction]:
         slice_run = self._table.take_active(self._table.reading, piece, attempt)
         if slice_run is None:
-            return [] if self._table.is_current(piece, attempt) else [Drop((staged.handle,))]
+            is_needed = staged.handle.is_adopted or self._table.is_current(piece, attempt)
+            return [] if is_needed else [Drop((staged.handle,))]
         self._table.stage(slice_run, staged)
         self._must_land_rows |= staged.rows_read > 0 and piece.effect in self.limits.landing_effects
         self._add_staged(staged, +1)
-        if not self.limits.mappers:
+        adopted = staged.prepared
+        if adopted is not None:
+            self._table.adopt(slice_run, adopted)
+        elif not self.limits.mappers:
             self._table.map(self._table.started[self._table.staged.popleft()], None)
         fault = balance.check_staged(piece, staged)
+        if adopted is not None:
+            fault = fault or balance.check_prepared(piece, staged.handle, None, adopted)
         fault = fault or self._check_quarantine_limit()
         if fault is not None:
             return self._halt(fault)
+        if adopted is not None and self.limits.is_whole:
+            self._table.reserve(slice_run, 0)
         if staged.is_complete:
             return []
         # From here on the slice is the covered part: a repeated read does not include the rest.

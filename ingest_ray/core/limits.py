@@ -28,3 +28,5 @@ class Limits:
     """Of the rows that are read for these, one at least has to fit. Those of a look-back may all be in quarantine already."""
     is_whole: bool = False
     keeps_staged: bool = False
+    adopts_files: bool = False
+    """Readers write files of the sink: its target has to be open before the first of them begins."""

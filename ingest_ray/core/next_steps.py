@@ -61,6 +61,8 @@ class NextSteps(RunProgress):
     def _next_reads(self) -> list[Instruction]:
         out: list[Instruction] = []
         table = self._table
+        if self.limits.adopts_files and self._sink != "open":
+            return out
         while table.queue and len(table.reading) < self.limits.readers:
             need = min(table.queue[0].estimated_bytes or self.limits.slice_bytes, self.limits.slice_bytes)
             if table.reserved_bytes and table.reserved_bytes + need > self.limits.budget_bytes:

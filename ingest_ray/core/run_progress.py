@@ -114,6 +114,7 @@ class RunProgress:
         )
 
     def _unneeded_handles(self, slice_run: SliceRun) -> tuple[Handle, ...]:
-        """The handles of a slice whose pages are not needed any more."""
+        """The handles of a slice whose pages are not needed any more. Adopted files have no pages: the table may have them."""
         mapped = slice_run.mapped.handles if slice_run.mapped else ()
-        return mapped if self.limits.keeps_staged else (slice_run.handle, *mapped)
+        is_kept = self.limits.keeps_staged or slice_run.handle.is_adopted
+        return mapped if is_kept else (slice_run.handle, *mapped)

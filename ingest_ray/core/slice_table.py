@@ -127,6 +127,11 @@ class SliceTable:
         self.reserve(slice_run, staged.handle.bytes)
         self.staged.append(slice_run.name)
 
+    def adopt(self, slice_run: SliceRun, prepared: Prepared) -> None:
+        """A slice that was just staged in the sink's own files is prepared with that."""
+        self.staged.remove(slice_run.name)
+        self.make_ready(slice_run, prepared)
+
     def take_staged(self) -> SliceRun:
         slice_run = self.started[self.staged.popleft()]
         self.mapping.add(slice_run.name)

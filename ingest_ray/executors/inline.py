@@ -34,6 +34,7 @@ from ingest_ray.core.messages import (
 from ingest_ray.engine.executor import TICK_S
 from ingest_ray.engine.open_slices import OpenSlice, OpenSlices
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.adoption import FileAdopter
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.mapper import map_slice
 from ingest_ray.engine.steps.planner import Planner
@@ -63,6 +64,7 @@ class InlineExecutor:
         unit_writer: UnitWriter,
         state: StateWriter,
         staging: Staging,
+        adopter: FileAdopter | None = None,
         is_stop_requested: Callable[[], bool] = lambda: False,
         report: Callable[[], None] = lambda: None,
     ) -> None:
@@ -72,6 +74,7 @@ class InlineExecutor:
         self._unit_writer = unit_writer
         self._state = state
         self._staging = staging
+        self._adopter = adopter
         self._queue: deque[Instruction] = deque()
         self._is_stopping = False
         self._is_stop_requested = is_stop_requested
@@ -86,7 +89,11 @@ class InlineExecutor:
         self._is_stopping = True
 
     def close(self) -> None:
-        """Nothing to end: everything ran in the calling thread."""
+        """Cleans up what the run does not commit; all else ran in the calling thread, or will not run any more."""
+        left, self._queue = self._queue, deque()
+        for instruction in left:
+            if isinstance(instruction, Abort | Drop):
+                self.perform(instruction)
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._queue:
@@ -164,7 +171,7 @@ class InlineExecutor:
             self.open_slices.note(OpenSlice(piece.slice_id, attempt, rows_read, rows_staged))
             self._report_in_time()
 
-        staged = read_slice(self._order, piece, attempt, self._staging, self._must_stop, note)
+        staged = read_slice(self._order, piece, attempt, self._staging, self._must_stop, note, self._adopter)
         return SliceStaged(piece, attempt, staged)
 
     def _report_in_time(self) -> None:

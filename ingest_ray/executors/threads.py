@@ -13,7 +13,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 
-from ingest_ray.core.messages import Event, Instruction, Plan, ReplanSlice
+from ingest_ray.core.messages import Abort, Drop, Event, Instruction, Plan, ReplanSlice
 from ingest_ray.engine.executor import is_slice_work
 from ingest_ray.executors.inline import InlineExecutor
 
@@ -28,9 +28,13 @@ class ThreadedExecutor:
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="slice-planner")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="slice-committer")
         self._running: set[Future[Event | None]] = set()
+        self._clean_ups: set[Future[Event | None]] = set()
 
     def submit(self, instruction: Instruction) -> None:
-        self._running.add(self.start(instruction))
+        future = self.start(instruction)
+        self._running.add(future)
+        if isinstance(instruction, Abort | Drop):
+            self._clean_ups.add(future)
 
     def start(self, instruction: Instruction) -> Future[Event | None]:
         """Performs an instruction in the context of the caller; `wait` does not return its event."""
@@ -41,6 +45,7 @@ class ThreadedExecutor:
             time.sleep(timeout_s)
             return []
         done, self._running = wait(self._running, timeout_s, FIRST_COMPLETED)
+        self._clean_ups -= done
         events = [future.result() for future in done]
         for event in events:
             self._inline.close_slice(event)
@@ -53,10 +58,12 @@ class ThreadedExecutor:
         self._inline.stop()
 
     def close(self) -> None:
-        """Stops the readers and waits for running steps: no thread outlives its run."""
+        """Stops the readers and waits for running steps and clean-ups: no thread outlives its run."""
         self._inline.stop()
+        for future in self._running - self._clean_ups:
+            future.cancel()
         for pool in (self._slices, self._planner, self._committer):
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=True)
 
     def _pool_for(self, instruction: Instruction) -> ThreadPoolExecutor:
         if is_slice_work(instruction):

@@ -7,9 +7,21 @@ from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from ingest_ray.sdk.contracts import CAPABILITIES, Descriptor, ModelSink, Sink, SinkFamily, Strategy
+from ingest_ray.sdk.contracts import (
+    CAPABILITIES,
+    Descriptor,
+    FileStager,
+    KeySumReader,
+    ModelSink,
+    ProgressReader,
+    RowReader,
+    Sink,
+    SinkFamily,
+    Strategy,
+)
 from ingest_ray.sdk.errors import ConfigError
 
+SINK_CAPABILITIES = (FileStager, KeySumReader, ProgressReader, RowReader)
 HINT = "docs/write-a-source.md, docs/write-a-sink.md and docs/write-a-mapper.md describe the contracts"
 
 
@@ -47,8 +59,14 @@ def check_family(family: Any, point: EntryPoint) -> None:
 
 @cache
 def check_sink(kind: type, contract: type[Sink] | type[ModelSink], template: str) -> None:
-    """Raises `ConfigError` where the class of an opened sink does not have the methods of its contract."""
-    check_methods(kind, methods_of(contract), f"sink template '{template}'", bound=False)
+    """Raises `ConfigError` where the class of an opened sink does not have the methods of its contract, or only a part of an optional
+    capability."""
+    owner = f"sink template '{template}'"
+    check_methods(kind, methods_of(contract), owner, bound=False)
+    for capability in SINK_CAPABILITIES if contract is Sink else ():
+        methods = methods_of(capability)
+        if any(callable(getattr(kind, name, None)) for name in methods):
+            check_methods(kind, methods, owner, bound=False)
 
 
 @cache

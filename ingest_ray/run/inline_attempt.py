@@ -2,9 +2,10 @@
 
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.engine.coordinator import Coordinator
+from ingest_ray.engine.steps.adoption import adopter_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.engine.steps.recovery import open_scopes
-from ingest_ray.engine.steps.unit_writer import writer_for
+from ingest_ray.engine.steps.unit_writer import TableWriter, writer_for
 from ingest_ray.executors.inline import InlineExecutor
 from ingest_ray.executors.threads import ThreadedExecutor
 from ingest_ray.run.context import AttemptResult, RunContext
@@ -23,9 +24,14 @@ def run_inline(context: RunContext, state: StateWriter, planner: Planner, plan_s
     planner.open(context.retry(lambda: open_scopes(order, state, unit_writer, plan_summary.scopes)))
     readers = inline_readers(order, plan_summary)
     preparers = max(1, readers // 2)
-    ledger = Ledger(limits_of(order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1))
+    adopter = adopter_of(order, unit_writer.sink if isinstance(unit_writer, TableWriter) else None)
+    adopts_files = adopter is not None and adopter.may_adopt(plan_summary.scopes)
+    limits = limits_of(
+        order, plan_summary.scopes, readers=readers, preparers=preparers, mappers=1, adopts_files=adopts_files
+    )
+    ledger = Ledger(limits)
     in_this_thread = (context.is_stopping, reporter.report) if readers == 1 else ()
-    inline = InlineExecutor(order, planner, unit_writer, state, staging, *in_this_thread)
+    inline = InlineExecutor(order, planner, unit_writer, state, staging, adopter, *in_this_thread)
     executor = ThreadedExecutor(inline, readers + preparers + 1) if readers > 1 else inline
     coordinator = Coordinator(ledger, executor)
     plan_size = OutgrownPlan(order, plan_summary, ledger)

@@ -8,7 +8,9 @@ from ingest_ray.run.staging_area import keeps_staged
 from ingest_ray.sdk.types import Effect, Scope, WriteMode
 
 
-def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int, mappers: int) -> Limits:
+def limits_of(
+    order: RunOrder, scopes: Sequence[Scope], readers: int, preparers: int, mappers: int, *, adopts_files: bool = False
+) -> Limits:
     policy = order.spec.policy
     if policy.max_parallel is not None:
         readers = min(readers, policy.max_parallel)
@@ -26,6 +28,7 @@ def limits_of(order: RunOrder, scopes: Sequence[Scope], readers: int, preparers:
         quarantined_fraction=policy.max_quarantine_fraction,
         landing_effects=_landing_effects(order),
         is_whole=is_whole(order, scopes),
+        adopts_files=adopts_files,
     )
 
 

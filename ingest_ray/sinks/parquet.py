@@ -1,7 +1,9 @@
 """Writes one slice as Parquet files of bounded size, with the statistics that a table format records for each file."""
 
 import datetime as dt
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +21,7 @@ STATISTICS_CHARS = 64  # longer texts are left out
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31: statistics have no agreed text for other years
 DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 SAMPLE_ROWS = 4_096  # enough to see whether a column's values repeat
+STAGED = "staged-"
 REPEATS = 2  # a dictionary pays where each value occurs at least so often in the sample
 
 
@@ -40,12 +43,14 @@ class RollingParquetWriter:
         create: Callable[[str], pa.NativeFile],
         describe: Callable[[pq.FileMetaData, pa.Schema], str] | None = None,
         file_bytes: int = FILE_BYTES,
+        prefix: str = "part-",
     ) -> None:
-        """`describe` makes the `stats` of a written file; without it, `file_statistics`."""
+        """`describe` makes the `stats` of a written file; without it, `file_statistics`. Names are `prefix` and a random part."""
         self._file_bytes = file_bytes
         self._schema = schema
         self._create = create
         self._describe = describe or file_statistics
+        self._prefix = prefix
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
         self._name = ""
@@ -85,7 +90,7 @@ class RollingParquetWriter:
         rows = pa.Table.from_batches(self._waiting, self._schema)
         self._waiting, self._waiting_bytes = [], 0
         if self._writer is None:
-            self._name = f"part-{uuid.uuid4()}.parquet"
+            self._name = f"{self._prefix}{uuid.uuid4()}.parquet"
             self.names.append(self._name)
             self._out = self._create(self._name)
             self._writer = pq.ParquetWriter(
@@ -110,6 +115,12 @@ class RollingParquetWriter:
         self._out = self._writer = None
         self.unbounded |= unbounded_columns(metadata, self._schema)
         self._files.append(WrittenFile(self._name, size, metadata.num_rows, self._describe(metadata, self._schema)))
+
+
+def staged_prefix(run_id: str, attempt: int) -> str:
+    """Of the files that a reader writes: `staged-<run>-<attempt>-`. Letters that a URI would have to quote are not in it."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9._-]{1,80}", run_id) is not None
+    return f"{STAGED}{run_id if is_plain else hashlib.sha256(run_id.encode()).hexdigest()[:16]}-{attempt}-"
 
 
 def dictionary_columns(rows: pa.Table) -> list[str] | bool:

@@ -6,7 +6,7 @@ one and two times the target size; only the last page of a slice and a page befo
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -52,6 +52,21 @@ class Pager:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if waiting:
             yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+
+
+def joined(batches: Iterable[pa.RecordBatch], least_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Joins small batches until they have `least_bytes`; larger ones pass without a copy. Empty ones are left out."""
+    waiting: list[pa.RecordBatch] = []
+    waiting_bytes = 0
+    for batch in batches:
+        if batch.num_rows:
+            waiting.append(batch)
+            waiting_bytes += batch.nbytes
+        if waiting_bytes >= least_bytes:
+            yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+            waiting, waiting_bytes = [], 0
+    if waiting:
+        yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
 
 
 def _cut(batch: pa.RecordBatch, target: int) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ from ingest_ray.core import messages as m
 from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.limits import Limits
 from ingest_ray.sdk.errors import Recovery
-from ingest_ray.sdk.types import Effect, Interval, Prepared, Receipt, RunState, Slice, Staged
+from ingest_ray.sdk.types import ADOPTED, Effect, Interval, Prepared, Receipt, RunState, Slice, Staged
 from tests.core.in_memory_installation import KEY
 from tests.core.test_limits import handle_of
 
@@ -60,3 +60,50 @@ def test_a_rest_that_cannot_be_cut_while_a_run_stops_is_not_called_done() -> Non
     assert ledger.slices.committed == 1
     assert ledger.finished is not None
     assert (ledger.finished.state, ledger.finished.is_restartable) == (RunState.PAUSED, False)
+
+
+def adopted(whole: Slice, rows: int = 1) -> m.SliceStaged:
+    """A slice that was staged in files of the sink."""
+    handle = handle_of(whole).model_copy(update={"provider": ADOPTED})
+    prepared = Prepared(slice_id=whole.slice_id, rows=rows)
+    return m.SliceStaged(whole, 1, Staged(handle=handle, covered=whole.interval, rows_read=1, prepared=prepared))
+
+
+def test_a_slice_in_files_of_the_sink_is_committed_without_being_prepared_and_never_dropped() -> None:
+    one = piece(0)
+    ledger = ledger_with_plan(Limits(merge_bytes=0, adopts_files=True), one)
+    (intent,) = ledger.handle(adopted(one))
+    assert isinstance(intent, m.RecordIntent)
+    assert ledger.handle(adopted(one)) == []  # the same report again
+    (commit,) = ledger.handle(m.IntentRecorded(1))
+    assert isinstance(commit, m.Commit)
+    ledger.handle(m.Committed(Receipt(epoch=1, sequence=1, rows_committed=1)))
+    assert not any(isinstance(step, m.Drop | m.Abort) for step in ledger.handle(m.CommitApplied(1)))
+    assert ledger.handle(adopted(one)) == []
+    assert ledger.finished == m.Finish(RunState.SUCCEEDED)
+
+
+def test_readers_that_write_files_of_the_sink_wait_for_its_opening() -> None:
+    ledger = Ledger(Limits(adopts_files=True))
+    ledger.start()
+    steps = ledger.handle(m.Planned((piece(0),), is_done=True))
+    assert [type(step) for step in steps] == [m.OpenSink]
+    assert [type(step) for step in ledger.handle(m.SinkOpened(0))] == [m.Read]
+
+
+def test_files_whose_own_count_differs_from_the_rows_that_were_read_are_not_committed() -> None:
+    one = piece(0)
+    ledger = ledger_with_plan(Limits(adopts_files=True), one)
+    steps = ledger.handle(adopted(one, rows=2))
+    assert ledger.fault is not None
+    assert ledger.fault.code == "E_LEDGER_MISMATCH"
+    assert [type(step) for step in steps] == [m.Abort, m.Finish]
+
+
+def test_files_that_will_not_be_committed_are_aborted_at_the_end() -> None:
+    one, two = piece(0), piece(10)
+    ledger = ledger_with_plan(Limits(adopts_files=True, is_whole=True), one, two)
+    ledger.handle(adopted(one))
+    ledger.handle(m.StopRequested())
+    steps = ledger.handle(m.Failed(m.Stage.READ, UNAVAILABLE, two, 1))
+    assert [type(step) for step in steps] == [m.Abort, m.Finish]

@@ -184,6 +184,9 @@ def test_a_sink_of_a_wrong_shape_is_refused_when_it_is_opened(plug_in: PlugIn) -
     assert "DeltaSink has no method 'erase'" in opened(without(DeltaSink, "erase"))
     wrong = without(DeltaSink, "commit", commit=lambda self, target, group: None)
     assert "method 'commit' of DeltaSink takes (self, target, group)" in opened(wrong)
+    assert "DeltaSink has no method 'adopts'" in opened(without(DeltaSink, "adopts"))
+    unnumbered = without(DeltaSink, "", stage_files=lambda self, target, piece, schema, batches: None)
+    assert "the contract calls it with (target, piece, attempt, schema, batches)" in opened(unnumbered)
 
 
 def row(row: Any, context: Any) -> Any:

@@ -28,7 +28,7 @@ class Installation:
     source: dict[str, Any] = field(default_factory=dict)
     inline_below: int = 2**40
     threads: int | None = None
-    staging: str = "files"
+    staging: str = "auto"
     cap_bytes: int = 2**30
     actor_labels: dict[str, str] = field(default_factory=dict)
     runs: int = 0

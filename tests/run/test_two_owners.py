@@ -100,7 +100,7 @@ def rows_of(order: RunOrder) -> Counter[Any]:
     """The keys in the sink, by the sink's own means."""
     writer = writer_for(order, staging_for(order))
     found: Counter[Any] = Counter()
-    for batch in writer._sink.keys(writer.target.model_copy(update={"key": ("id",)}), writer._schema):  # type: ignore[attr-defined]
+    for batch in writer.sink.keys(writer.target.model_copy(update={"key": ("id",)}), writer._schema):  # type: ignore[attr-defined]
         found.update(batch.column(0).to_pylist())
     return found
 

@@ -52,6 +52,7 @@ class History:
     def __init__(self, seed: int, world: str | None = None, *, is_traced: bool = False) -> None:
         self.seed = seed
         self.world = world or Random(f"world of {seed}").choice(WORLDS)
+        self.adopts_files = Random(f"files in {seed}").random() < 0.4
         self.random = Random(seed)
         self.faults = FaultInjector.draw(self.random)
         self.scheduler = Scheduler(self.random, is_traced=is_traced)
@@ -82,9 +83,10 @@ class History:
         if isinstance(self.checker, LogChecker):
             self.checker.server = LogSinkServer(self.write, self.checker, table=self.checker.log)
             self.checker.log.on_slot_moved = self.checker.check_slot
+            self.checker.server.adopts_files = self.adopts_files
             return self.checker.server
         if self.world != SQL_SINK:
-            return SinkServer(self.write, self.checker, is_mapped, refused)
+            return SinkServer(self.write, self.checker, is_mapped, refused, self.adopts_files and not is_mapped)
         database = MariaServer(self.scheduler, self.faults)
         server = SqlSinkServer(self.write, self.checker, database, is_mapped)
         self.sink_events = SinkEvents(self.random, self.faults, self.scheduler, server, self.table)
@@ -108,6 +110,7 @@ class History:
             is_whole=self.write == "replace",
             mappers=self.random.randint(1, 2) if self.server.is_mapped else 0,
             keeps_staged=self.server.is_mapped and self.random.random() < 0.5,
+            adopts_files=isinstance(self.server, SinkServer) and self.server.adopts_files,
         )
 
     # --- events around the runs

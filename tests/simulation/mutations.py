@@ -10,10 +10,10 @@ import pytest
 
 from ingest_ray.core import checkpoint, next_steps
 from ingest_ray.core.ledger import Ledger
-from ingest_ray.core.messages import Failed, Stage
+from ingest_ray.core.messages import Abort, Failed, Stage
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import LedgerMismatch, Recovery
-from ingest_ray.sdk.types import Effect, Scope, SegmentState
+from ingest_ray.sdk.types import Effect, Handle, Scope, SegmentState, Slice, Staged
 from ingest_ray.sinks.history import plan
 from ingest_ray.state import commit_history, returnable_state, unit_state, writer
 from ingest_ray.state.documents import IntentDocument, parsed
@@ -247,6 +247,34 @@ def number_of_a_dropped_intent_used_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StateWriter, "record_intent", thrifty)
 
 
+def adopted_files_are_dropped_like_pages(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Handle, "is_adopted", False)
+
+
+def files_are_staged_before_the_table_is_open(patch: pytest.MonkeyPatch) -> None:
+    reads = Ledger._next_reads
+
+    def eager(self: Ledger) -> list[Any]:
+        sink, self._sink = self._sink, "open"
+        out = reads(self)
+        self._sink = sink
+        return out
+
+    patch.setattr(Ledger, "_next_reads", eager)
+
+
+def late_report_of_adopted_files_is_aborted(patch: pytest.MonkeyPatch) -> None:
+    """A report that comes twice, or late, may be of files that a commit has named since."""
+    staged = Ledger._on_staged
+
+    def tidy(self: Ledger, piece: Slice, attempt: int, what: Staged) -> list[Any]:
+        is_late = piece.slice_id not in self._table.started
+        aborted = [Abort((what.prepared,))] if is_late and what.prepared is not None else []
+        return aborted or staged(self, piece, attempt, what)
+
+    patch.setattr(Ledger, "_on_staged", tidy)
+
+
 def repeated_version_of_a_history_opens_a_row(patch: pytest.MonkeyPatch) -> None:
     def take(self: plan._Timeline, row: plan.HistoryRow) -> None:
         self._open(row, self._position(row.version))
@@ -277,6 +305,9 @@ PROTOCOL_MUTATIONS: Sequence[Patch] = (
     reset_that_died_is_not_finished,
     lost_quarantine_file_stops_the_fold,
     number_of_a_dropped_intent_used_again,
+    adopted_files_are_dropped_like_pages,
+    files_are_staged_before_the_table_is_open,
+    late_report_of_adopted_files_is_aborted,
     repeated_version_of_a_history_opens_a_row,
 )
 MUTATIONS: Mapping[str, tuple[str, Patch]] = {

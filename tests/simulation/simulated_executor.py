@@ -13,7 +13,7 @@ from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.recovery import open_sink_for
 from ingest_ray.sdk.contracts import Probe
 from ingest_ray.sdk.errors import Recovery, SliceTooLarge, SourceDenied, SourceUnavailable, StagingUnavailable
-from ingest_ray.sdk.types import Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
+from ingest_ray.sdk.types import ADOPTED, Handle, Interval, Mapped, MappedModel, Scope, Slice, Staged
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.fault_injection import ZOMBIE, FaultInjector
 from tests.simulation.integer_strategy import IntegerStrategy, axis_value
@@ -113,7 +113,8 @@ class SimulatedExecutor:
                 self._call_state(instruction)
             case m.Drop(handles):
                 for handle in handles:
-                    self.staging.drop(handle)
+                    drop = self.unit_writer.delete_files if handle.provider == ADOPTED else self.staging.drop
+                    drop(handle)
             case m.Abort(group):
                 self.unit_writer.abort(group)
             case _:
@@ -265,8 +266,14 @@ class SimulatedExecutor:
             rows = [row for row in rows if axis_value(piece.axis, row) < stop]
         server = self.unit_writer.server
         rejected = self.strategy.table.bad - server.refused if not server.is_mapped else frozenset()
+        adopts, prepared = self.unit_writer.adopts(piece), None
+        if adopts:
+            rejected |= server.refused
         good = [row for row in rows if row[0] not in rejected]
-        handle = self.staging.write(self.run_id, piece, attempt, good)
+        if adopts:
+            handle, prepared = self.unit_writer.stage_files(self.run_id, piece, attempt, good)
+        else:
+            handle = self.staging.write(self.run_id, piece, attempt, good)
         staged = Staged(
             handle=handle,
             covered=covered,
@@ -274,6 +281,7 @@ class SimulatedExecutor:
             rows_read=len(rows),
             rows_quarantined=len(rows) - len(good),
             quarantine_uri=handle.uri if len(good) < len(rows) else None,
+            prepared=prepared,
         )
         return m.SliceStaged(piece, attempt, staged)
 

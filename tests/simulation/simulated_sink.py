@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ingest_ray.sdk.contracts import SinkProgress
 from ingest_ray.sdk.errors import CommitError, CommitUnknown, Fenced, SinkError, SinkUnavailable, StagingLost
-from ingest_ray.sdk.types import Handle, Mapped, ModelCounts, Prepared, Receipt, Slice, WriteMode
+from ingest_ray.sdk.types import ADOPTED, Handle, Mapped, ModelCounts, Prepared, Receipt, Slice, WriteMode
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.scheduler import Process, Scheduler
@@ -26,6 +26,8 @@ class SinkServer:
     """The sink stores rows of a model, which other units may fill, too."""
     refused: frozenset[int] = frozenset()
     """Keys whose rows the sink cannot hold: they go to quarantine when their slice is prepared."""
+    adopts_files: bool = False
+    """Readers write the files that a commit names."""
     epoch: int = 0
     sequence: int = 0
     receipt: Receipt | None = None
@@ -40,6 +42,8 @@ class SinkServer:
     """What a history would have instead of `newest`."""
     copies: list["SinkCopy"] = field(default_factory=list)
     """What the sink was before each opening and each commit."""
+    opened_by: set[str] = field(default_factory=set)
+    """Runs, each of which has evolved the columns that its files have."""
 
     def read_progress(self, run_id: str) -> SinkProgress:
         return SinkProgress(self.epoch, self.sequence)
@@ -49,6 +53,7 @@ class SinkServer:
             raise Fenced(f"epoch {epoch} is older than {self.epoch}", newer_epoch=self.epoch)
         self.copies.append(SinkCopy.of(self))
         self.epoch = epoch
+        self.opened_by.add(run_id)
         return self.sequence
 
     def prepare(self, run_id: str, piece: Slice, uri: str, rows: Rows) -> Prepared:
@@ -60,6 +65,20 @@ class SinkServer:
             is_insert_only=piece.is_insert_only,
             payload={"uri": uri},
         )
+
+    def adopts(self, piece: Slice) -> bool:
+        return self.adopts_files and (self.write != "upsert" or piece.is_insert_only)
+
+    def stage_files(self, run_id: str, piece: Slice, uri: str, rows: Rows) -> Prepared:
+        if run_id not in self.opened_by:
+            self.checker.report_violation("files are written for a table that the run has not opened")
+        return self.prepare(run_id, piece, uri, rows)
+
+    def delete_files(self, uri: str) -> None:
+        """Without a look whether the table has them."""
+        if uri in self.committed:
+            self.checker.report_violation("files of the table are deleted")
+        self.prepared.pop(uri, None)
 
     def abort(self, group: Sequence[Prepared]) -> None:
         for uri in (str(prepared.payload["uri"]) for prepared in group):
@@ -204,6 +223,33 @@ class SimulatedUnitWriter:
     def is_empty(self) -> bool:
         self._begin_request()
         return self.server.is_empty(self.run_id)
+
+    def adopts(self, piece: Slice) -> bool:
+        return isinstance(self.server, SinkServer) and self.server.adopts(piece)
+
+    def stage_files(self, run_id: str, piece: Slice, attempt: int, rows: Rows) -> tuple[Handle, Prepared]:
+        """The rows of a slice as files of the sink: what the reader reports instead of pages."""
+        assert isinstance(self.server, SinkServer)
+        self._begin_request()
+        uri = f"{run_id}/{next(self._numbers)}"
+        handle = Handle(
+            provider=ADOPTED,
+            uri=uri,
+            run_id=run_id,
+            slice_id=piece.slice_id,
+            attempt=attempt,
+            rows=len(rows),
+            bytes=len(rows),
+            schema_fingerprint="-",
+            row_hash=row_hash(rows),
+        )
+        prepared = self.server.stage_files(run_id, piece, uri, rows)
+        self.faults.note("adopted files")
+        return handle, prepared.model_copy(update={"row_hash": ""})
+
+    def delete_files(self, handle: Handle) -> None:
+        assert isinstance(self.server, SinkServer)
+        self.server.delete_files(handle.uri)
 
     def prepare(self, run_id: str, piece: Slice, handle: Handle, mapped: Mapped | None) -> Prepared:
         rows = self.staging.read(mapped.models[0].handle if mapped else handle)

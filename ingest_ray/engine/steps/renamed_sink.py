@@ -11,7 +11,16 @@ import pyarrow as pa
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import opened_sink
 from ingest_ray.registry import open_sink
-from ingest_ray.sdk.contracts import KeySumReader, Misfit, MisfitFinder, ProgressReader, RowReader, Sink, SinkProgress
+from ingest_ray.sdk.contracts import (
+    FileStager,
+    KeySumReader,
+    Misfit,
+    MisfitFinder,
+    ProgressReader,
+    RowReader,
+    Sink,
+    SinkProgress,
+)
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target
 
@@ -39,6 +48,8 @@ class RenamedSink:
             self.read_progress = self._read_progress
         if isinstance(sink, MisfitFinder):
             self.find_misfits = self._find_misfits
+        if isinstance(sink, FileStager):
+            self.adopts, self.stage_files = self._adopts, self._stage_files
         if isinstance(sink, RowReader):
             self.comparable_schema, self.read_rows = self._comparable_schema, self._read_rows
         if isinstance(sink, KeySumReader):
@@ -60,6 +71,16 @@ class RenamedSink:
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         renamed = (self._batch(batch) for batch in batches)
         prepared: Prepared = self._sink.prepare(self._target(target), piece, self._schema(schema), renamed)
+        return prepared
+
+    def _adopts(self, target: Target, piece: Slice) -> bool:
+        return bool(self._sink.adopts(self._target(target), piece))
+
+    def _stage_files(
+        self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> Prepared:
+        renamed = (self._batch(batch) for batch in batches)
+        prepared: Prepared = self._sink.stage_files(self._target(target), piece, attempt, self._schema(schema), renamed)
         return prepared
 
     def commit(

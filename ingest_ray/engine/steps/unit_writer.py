@@ -48,33 +48,33 @@ class TableWriter:
 
     def __init__(self, order: RunOrder, staging: Staging) -> None:
         self._order = order
-        self._sink: Sink = open_sink_of(order)
+        self.sink: Sink = open_sink_of(order)
         self._staging = staging
         self.target = target_of(order)
         self._schema = table_schema(order.spec)
 
     @property
     def location(self) -> str:
-        return self._sink.location(self.target)
+        return self.sink.location(self.target)
 
     @property
     def write(self) -> WriteMode:
         return self.target.write
 
     def read_progress(self) -> SinkProgress | None:
-        return self._sink.read_progress(self.target) if isinstance(self._sink, ProgressReader) else None
+        return self.sink.read_progress(self.target) if isinstance(self.sink, ProgressReader) else None
 
     def open(self, epoch: int) -> int:
-        return self._sink.open(self.target, self._schema, epoch)
+        return self.sink.open(self.target, self._schema, epoch)
 
     def is_empty(self) -> bool:
-        return self._sink.is_empty(self.target)
+        return self.sink.is_empty(self.target)
 
     def prepare(self, piece: Slice, handle: Handle, mapped: Mapped | None = None) -> Prepared:
         started = time.monotonic()
         reached("sink:before-prepare")
         schema = slice_schema(self._order.spec, piece)
-        rows = SliceOfRows(self._order, self._sink, self.target, schema, self._staging, piece, handle)
+        rows = SliceOfRows(self._order, self.sink, self.target, schema, self._staging, piece, handle)
         prepared = rows.prepare()
         reached("sink:after-prepare")
         return prepared.model_copy(update={"seconds": time.monotonic() - started})
@@ -82,9 +82,9 @@ class TableWriter:
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt:
         started = time.monotonic()
         reached("sink:before-commit")
-        receipt = self._sink.commit(self.target, self._schema, epoch, sequence, group)
+        receipt = self.sink.commit(self.target, self._schema, epoch, sequence, group)
         reached("sink:after-commit")
         return receipt.model_copy(update={"seconds": time.monotonic() - started})
 
     def abort(self, group: Sequence[Prepared]) -> None:
-        self._sink.abort(group)
+        self.sink.abort(group)

@@ -16,6 +16,7 @@ from ingest_ray.sdk.contracts.capabilities import (
 from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup, RowReader
 from ingest_ray.sdk.contracts.database_login import DatabaseLogin, LoginRequest
 from ingest_ray.sdk.contracts.descriptor import Addresses, Descriptor
+from ingest_ray.sdk.contracts.file_stager import FileStager
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
 from ingest_ray.sdk.contracts.secret_store import SecretStore, StoredSecret
@@ -32,6 +33,7 @@ __all__ = [
     "ChangeLog",
     "DatabaseLogin",
     "Descriptor",
+    "FileStager",
     "KeptLog",
     "KeyScan",
     "KeySumReader",

@@ -11,7 +11,7 @@ from ingest_ray.sdk.types.layout import Layout, Partition
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.plan import Effect, Island, Piece, Scope, SegmentState, Slice
 from ingest_ray.sdk.types.run_summary import RowCounts, RunFault, RunState, RunSummary, SliceCounts
-from ingest_ray.sdk.types.stage import Handle, Mapped, MappedModel, PageInfo, Staged
+from ingest_ray.sdk.types.stage import ADOPTED, Handle, Mapped, MappedModel, PageInfo, Staged
 from ingest_ray.sdk.types.unit import (
     CdmSettings,
     DataMode,
@@ -27,6 +27,7 @@ from ingest_ray.sdk.types.unit import (
 )
 
 __all__ = [
+    "ADOPTED",
     "Axis",
     "CdmSettings",
     "Column",

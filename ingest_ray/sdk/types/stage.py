@@ -2,8 +2,11 @@
 
 from typing import Literal
 
+from ingest_ray.sdk.types.commit import Prepared
 from ingest_ray.sdk.types.interval import Interval
 from ingest_ray.sdk.types.model import Model
+
+ADOPTED = "adopted"  # the provider of staged files that a sink adopts
 
 
 class PageInfo(Model):
@@ -28,6 +31,11 @@ class Handle(Model):
     schema_fingerprint: str
     row_hash: str
 
+    @property
+    def is_adopted(self) -> bool:
+        """Its rows are files of the sink, of which a commit makes the table: they are never dropped like pages."""
+        return self.provider == ADOPTED
+
 
 class Staged(Model):
     """The report of a reader. `covered` is smaller than the slice's interval when the reader stopped at a position."""
@@ -44,6 +52,8 @@ class Staged(Model):
     seconds: float = 0.0
     points: int = 0
     """What reading cost of the source's hourly quota, where it has one."""
+    prepared: Prepared | None = None
+    """Of files that the sink adopts: nothing is left to prepare."""
 
 
 class MappedModel(Model):

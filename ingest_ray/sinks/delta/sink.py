@@ -74,7 +74,7 @@ from ingest_ray.sinks.history.columns import (
 from ingest_ray.sinks.layout.ordering import sorted_rows
 from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
-from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
+from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile, staged_prefix
 from ingest_ray.sinks.prepared_changes import TRUNCATES, ChangeCounter, changes_schema, only_changes
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.templates import DeltaConfig
@@ -133,7 +133,21 @@ class DeltaSink:
         with translate_errors(files.uri):
             return int(table.count()) == 0
 
+    def adopts(self, target: Target, piece: Slice) -> bool:
+        """As `commit` decides: what it does not merge, it adds as it is, or, where a table has rules for its rows, checks first."""
+        return piece.is_insert_only or not target.write.merges
+
+    def stage_files(
+        self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> Prepared:
+        return self._write_slice(target, piece, schema, batches, staged_prefix(target.run_id, attempt))
+
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
+        return self._write_slice(target, piece, schema, batches, "part-")
+
+    def _write_slice(
+        self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch], prefix: str
+    ) -> Prepared:
         started = time.monotonic()
         files = self.table_files(target)
         is_change = target.write.merges and has_changes(schema)
@@ -148,7 +162,7 @@ class DeltaSink:
                 [field for field in columns if field.name not in added and not is_derived(field)]
             )
             provenance = Provenance(target.run_id, piece)
-            writer = RollingParquetWriter(columns, files.create)
+            writer = RollingParquetWriter(columns, files.create, prefix=prefix)
 
             def rows_of() -> Iterator[pa.RecordBatch]:
                 for batch in batches:

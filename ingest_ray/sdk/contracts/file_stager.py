@@ -1,0 +1,40 @@
+"""The optional capability of a sink whose tables are files: readers write those files, and a commit adopts them."""
+
+from __future__ import annotations  # so that importing a contract does not import pyarrow
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from ingest_ray.sdk.types import Prepared, Slice, Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@runtime_checkable
+class FileStager(Protocol):
+    """An optional capability of a sink: it offers its own staging. A reader writes the rows of a slice as files of the table, `commit`
+    names these files, and no page is written, read and encoded again in between.
+
+    What `stage_files` returns is the handle of the staged slice: files that no commit named do not exist for readers of the table. They
+    are left to `abort`, and, where their process died, to the sink's own clean-up, which spares those of a run that may be alive.
+    """
+
+    def adopts(self, target: Target, piece: Slice) -> bool:
+        """True where a commit shows the rows of the slice without comparing them with others: rows that are appended, that replace all
+        others, or that are proven to be new (`piece.is_insert_only`). Makes no request."""
+        ...
+
+    def stage_files(
+        self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> Prepared:
+        """Writes the rows durably, without showing them. Called after `open`, in any process, for many slices at once; each call is
+        one attempt, and no two of them share a file.
+
+        `batches` are read from the source meanwhile: they come once, and what they raise ends the call and leaves no file.
+        `rows` is counted by the files themselves; `commit` and `abort` take the result as they take that of `prepare`.
+
+        Raises:
+            RowsRejected: values of some rows are refused, and no file is left. The caller stages pages instead, in which it can search.
+        """
+        ...
