@@ -1,21 +1,34 @@
-"""Takes the rows of a binary COPY apart, in machine code.
+"""Decodes the rows of a binary COPY into the columns of a page, in machine code.
 
 A message is a letter, a length that counts itself, and a payload; those of a COPY ('d') are one stream, wherever they are cut
 (https://www.postgresql.org/docs/current/protocol-message-formats.html). A row of the stream is a count of fields, and for each field a
 length (-1: NULL) and its bytes; the count -1 ends the stream (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format").
 All numbers have the highest byte first.
+
+A page is one piece of memory, seen as octets and as numbers of 16, 32 and 64 bits. A row that turns out incomplete, or too large for the page,
+is decoded again from its beginning: until its last value is there, nothing counts.
 """
 
 import numpy as np
 
 from ingest_strategies.jdbc.machine_code.functions import MachineCode
 
-# The results of `join_payloads` and of the splitting functions; `WHOLE` is that of one row.
-MORE, FULL, END, OTHER, MALFORMED, WHOLE, MOVED = 0, 1, 2, 3, 4, 5, 6
+# The results of `join_payloads` and of the decoding functions; `WHOLE` is that of one row.
+MORE, FULL, END, OTHER, MALFORMED, WHOLE, MOVED, GROW, WRONG, ODD = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 # The items of `state`: where the received bytes begin that were not looked at; how many bytes of the present message are left; where
-# the joined payloads end; where the next row begins; the rows so far; how many bytes an incomplete message or row needs at least.
-RAW, LEFT, FILLED, AT, ROWS, NEED = 0, 1, 2, 3, 4, 5
-STATES = 6
+# the joined payloads end; where the next row begins; the rows so far; how many bytes an incomplete message or row needs at least; the
+# column of `GROW`, `WRONG` and `ODD`, for the first with the bytes that it needs; the bytes of the page so far, and how many it may
+# have; the rows it may have; the bytes of a row without its texts.
+RAW, LEFT, FILLED, AT, ROWS, NEED, COLUMN, ROOM, BYTES, MOST_BYTES, MOST_ROWS, FIXED_BYTES = range(12)
+STATES = 12
+# The items of a column: the form of its values; what is added to a number or left out of a text, the width of bytes or the scale of a
+# decimal; the least decimal that is too large; where its validity bits begin (in octets), its values (in items of their width) and
+# its texts (in octets); the octets of room for these; whether it has had a NULL.
+FORM, CHANGE, LIMIT, VALID, VALUES, TEXTS, TEXT_ROOM, HAS_NULL = range(8)
+ITEMS = 8
+EIGHT, FOUR, TWO, BIT, TEXT, FIXED, DECIMAL = 0, 1, 2, 3, 4, 5, 6
+WIDEST = 18  # digits of a decimal that an int64 holds
+NO_POWER = -5
 
 code = MachineCode(__name__)
 
@@ -27,6 +40,12 @@ def number_at(wire, at):  # type: ignore[no-untyped-def]
         np.int64(wire[at]) << 24 | np.int64(wire[at + 1]) << 16 | np.int64(wire[at + 2]) << 8 | np.int64(wire[at + 3])
     )
     return value - (1 << 32) if value >= 1 << 31 else value
+
+
+@code.inner
+def short_at(wire, at):  # type: ignore[no-untyped-def]
+    """Two bytes as a number without a sign."""
+    return np.int64(wire[at]) << 8 | np.int64(wire[at + 1])
 
 
 @code.exported("int64(uint8[::1], int64, int64[::1])")
@@ -54,69 +73,198 @@ def join_payloads(wire, end, state):  # type: ignore[no-untyped-def]
 
 
 @code.inner
-def split_row(wire, at, end, row, starts, lengths):  # type: ignore[no-untyped-def]
-    """Records where each value of the row at `at` is: the status, where the row ends, or for `MORE` the bytes that it needs at least."""
-    columns = starts.shape[0]
+def power_of_ten(exponent):  # type: ignore[no-untyped-def]
+    power = 1
+    for _ in range(exponent):
+        power *= 10
+    return power
+
+
+@code.inner
+def decimal_at(wire, at, length, scale, limit):  # type: ignore[no-untyped-def]
+    """Whether the `numeric` can be decoded here, and its value in units of `10 ** -scale`; NaN, the infinities and what has more digits
+    than the declared type or than an int64 cannot."""
+    if length < 8:
+        return False, 0
+    count, weight, sign = short_at(wire, at), short_at(wire, at + 2), short_at(wire, at + 4)
+    if sign > 0x4000 or length != 8 + 2 * count:
+        return False, 0
+    if not count:
+        return True, 0
+    weight = weight - 65536 if weight >= 32768 else weight
+    below = 4 * (weight - count + 1) + scale  # of ten, that the last digit stands for
+    first = short_at(wire, at + 8)
+    digits = 1 + (first > 9) + (first > 99) + (first > 999)
+    if 4 * weight + digits + scale > WIDEST or below <= -4:
+        return False, 0
+    number = np.int64(0)
+    for index in range(count - 1):
+        number = number * 10_000 + short_at(wire, at + 8 + 2 * index)
+    last = short_at(wire, at + 6 + 2 * count)
+    if below >= 0:
+        number = number * 10_000 + last
+        for _ in range(below):
+            number *= 10
+    elif below == -1:
+        if last % 10:
+            return False, 0
+        number = number * 1_000 + last // 10
+    elif below == -2:
+        if last % 100:
+            return False, 0
+        number = number * 100 + last // 100
+    else:
+        if last % 1_000:
+            return False, 0
+        number = number * 10 + last // 1_000
+    if number >= limit:
+        return False, 0
+    return True, -number if sign else number
+
+
+@code.inner
+def set_null(column, row, item, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
+    """A cleared validity bit, and a value of zeros."""
+    octets[item[VALID] + (row >> 3)] &= ~(1 << (row & 7))
+    item[HAS_NULL] = 1
+    form, values = item[FORM], item[VALUES]
+    if form == EIGHT:
+        longs[values + row] = 0
+    elif form == FOUR:
+        ints[values + row] = 0
+    elif form == TWO:
+        shorts[values + row] = 0
+    elif form == BIT:
+        octets[values + (row >> 3)] &= ~(1 << (row & 7))
+    elif form == TEXT:
+        ints[values + row + 1] = ints[values + row]
+    elif form == FIXED:
+        width = item[CHANGE]
+        for index in range(width):
+            octets[values + row * width + index] = 0
+    else:
+        longs[values + 2 * row] = longs[values + 2 * row + 1] = 0
+
+
+@code.inner
+def set_value(wire, at, length, row, item, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
+    """`WHOLE`, `WRONG`, `ODD`, or `GROW` with the room that the texts need; and the bytes of text."""
+    form, values, change = item[FORM], item[VALUES], item[CHANGE]
+    if form == TEXT:
+        size = length - change
+        begin = np.int64(ints[values + row])
+        if size < 0 or (change and wire[at] != 1):
+            return WRONG, 0
+        if begin + size > item[TEXT_ROOM]:
+            return GROW, begin + size
+        into, source = item[TEXTS] + begin, at + change
+        for index in range(size):
+            octets[into + index] = wire[source + index]
+        ints[values + row + 1] = begin + size
+        return WHOLE, size
+    if form == DECIMAL:
+        is_decoded, number = decimal_at(wire, at, length, change, item[LIMIT])
+        if not is_decoded:
+            return ODD, 0
+        longs[values + 2 * row] = number
+        longs[values + 2 * row + 1] = number >> 63
+    elif form == EIGHT:
+        if length != 8:
+            return WRONG, 0
+        longs[values + row] = (number_at(wire, at) << 32 | (number_at(wire, at + 4) & 0xFFFFFFFF)) + change
+    elif form == FOUR:
+        if length != 4:
+            return WRONG, 0
+        ints[values + row] = number_at(wire, at) + change
+    elif form == TWO:
+        if length != 2:
+            return WRONG, 0
+        shorts[values + row] = short_at(wire, at)
+    elif form == BIT:
+        if length != 1:
+            return WRONG, 0
+        bit = 1 << (row & 7)
+        octets[values + (row >> 3)] = (octets[values + (row >> 3)] & ~bit) | (bit if wire[at] else 0)
+    else:
+        if length != change:
+            return WRONG, 0
+        for index in range(change):
+            octets[values + row * change + index] = wire[at + index]
+    return WHOLE, 0
+
+
+@code.inner
+def decode_row(wire, at, end, state, columns, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
+    """The status, and where the row ends or for `MORE` the bytes that it needs at least."""
+    row = state[ROWS]
     if end - at < 2:
         return MORE, 2
-    fields = np.int64(wire[at]) << 8 | np.int64(wire[at + 1])
+    fields = short_at(wire, at)
     if fields == 0xFFFF:
         return END, at + 2
-    if fields != columns:
+    if fields != columns.shape[0]:
         return MALFORMED, at
     position = at + 2
-    for column in range(columns):
+    texts = np.int64(0)
+    for column in range(columns.shape[0]):
         if end - position < 4:
             return MORE, position + 4 - at
         length = number_at(wire, position)
         position += 4
-        if length < -1:
-            return MALFORMED, at
+        if length < 0:
+            if length != -1:
+                return MALFORMED, at
+            set_null(column, row, columns[column], octets, shorts, ints, longs)
+            continue
         if length > end - position:
             return MORE, position + length - at
-        starts[column, row], lengths[column, row] = position, length
-        position += max(length, 0)
+        status, size = set_value(wire, position, length, row, columns[column], octets, shorts, ints, longs)
+        if status != WHOLE:
+            state[COLUMN], state[ROOM] = column, size
+            return status, at
+        texts += size
+        position += length
+    after = state[BYTES] + state[FIXED_BYTES] + texts
+    if row and after > state[MOST_BYTES]:
+        return FULL, at
+    state[BYTES] = after
+    state[ROWS] = row + 1
     return WHOLE, position
 
 
 @code.inner
-def split_region(wire, at, end, budget, row, starts, lengths):  # type: ignore[no-untyped-def]
-    """Splits the rows in `wire[at:end]`: the status, where the next row begins, the number of rows, and the result for it."""
-    most = starts.shape[1]
+def decode_region(wire, at, end, state, columns, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
+    """Decodes the rows in `wire[at:end]`: the status, where the next row begins, and the result for it."""
     while at < end:
-        status, after = split_row(wire, at, end, row, starts, lengths)
+        if state[ROWS] == state[MOST_ROWS]:
+            return FULL, at, at
+        status, after = decode_row(wire, at, end, state, columns, octets, shorts, ints, longs)
         if status == END:
-            return END if after == end else MALFORMED, after, row, after
+            return END if after == end else MALFORMED, after, after
         if status != WHOLE:
-            return status, at, row, after
-        if row and after - starts[0, 0] > budget:
-            return FULL, at, row, after
+            return status, at, after
         at = after
-        row += 1
-        if row == most:
-            return FULL, at, row, after
-    return MORE, at, row, 0
+    return MORE, at, 0
 
 
-@code.exported("int64(uint8[::1], int64, int64[::1], int64[:, ::1], int32[:, ::1])")
-def split_rows(wire, budget, state, starts, lengths):  # type: ignore[no-untyped-def]
-    """Records where each value of the whole rows among the joined payloads is: `starts` and `lengths` (-1: NULL), column by column.
-    A batch of more than one row has at most about `budget` bytes."""
-    status, at, rows, result = split_region(wire, state[AT], state[FILLED], budget, state[ROWS], starts, lengths)
-    state[AT], state[ROWS] = at, rows
+@code.exported("int64(uint8[::1], int64[::1], int64[:, ::1], uint8[::1], int16[::1], int32[::1], int64[::1])")
+def decode_joined(wire, state, columns, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
+    """Decodes the whole rows among the joined payloads, until the page is full."""
+    status, at, result = decode_region(wire, state[AT], state[FILLED], state, columns, octets, shorts, ints, longs)
+    state[AT] = at
     if status == MORE:
         state[NEED] = result
     return status
 
 
-@code.exported("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1])")
-def split_messages(wire, end, budget, state, starts, lengths):  # type: ignore[no-untyped-def]
+@code.exported("int64(uint8[::1], int64, int64[::1], int64[:, ::1], uint8[::1], int16[::1], int32[::1], int64[::1])")
+def decode_messages(wire, end, state, columns, octets, shorts, ints, longs):  # type: ignore[no-untyped-def]
     """The same for rows that lie in whole messages, where they were received: usual, and no byte is moved.
 
     `OTHER`: before a message that is not of this kind, for `join_payloads`.
     """
     while True:
-        raw, row = state[RAW], state[ROWS]
+        raw = state[RAW]
         if state[LEFT] or state[AT] != state[FILLED]:
             return OTHER
         if end - raw < 5:
@@ -128,120 +276,12 @@ def split_messages(wire, end, budget, state, starts, lengths):  # type: ignore[n
         if after > end:
             state[NEED] = after - raw
             return MORE
-        status, at, rows, _ = split_region(wire, raw + 5, after, budget, row, starts, lengths)
-        if status == FULL and at == raw + 5:
-            return FULL
-        if at != after or status in (MALFORMED, END):
-            return OTHER
-        state[RAW] = state[AT] = state[FILLED] = after
-        state[ROWS] = rows
-        if status == FULL:
-            return FULL
-
-
-@code.exported("void(int32[:, ::1], int64, int64[::1], int64[::1])")
-def measure_columns(lengths, rows, sizes, nulls):  # type: ignore[no-untyped-def]
-    for column in range(lengths.shape[0]):
-        size = missing = 0
-        for row in range(rows):
-            length = lengths[column, row]
-            if length < 0:
-                missing += 1
-            else:
-                size += length
-        sizes[column], nulls[column] = size, missing
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int64[::1], uint8[::1])")
-def gather_eight(wire, starts, lengths, added, values, valid):  # type: ignore[no-untyped-def]
-    """Numbers of eight bytes, to each of which `added` is added, and their validity bits where `valid` has any bytes (zeros)."""
-    for row in range(lengths.size):
-        if lengths[row] == 8:
-            at = starts[row]
-            high = number_at(wire, at)
-            low = number_at(wire, at + 4) & 0xFFFFFFFF
-            values[row] = (high << 32 | low) + added
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        elif lengths[row] == -1:
-            values[row] = 0
-        else:
-            return False
-    return True
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1])")
-def gather_four(wire, starts, lengths, added, values, valid):  # type: ignore[no-untyped-def]
-    for row in range(lengths.size):
-        if lengths[row] == 4:
-            values[row] = number_at(wire, starts[row]) + added
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        elif lengths[row] == -1:
-            values[row] = 0
-        else:
-            return False
-    return True
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], int16[::1], uint8[::1])")
-def gather_two(wire, starts, lengths, values, valid):  # type: ignore[no-untyped-def]
-    for row in range(lengths.size):
-        if lengths[row] == 2:
-            at = starts[row]
-            values[row] = np.int64(wire[at]) << 8 | np.int64(wire[at + 1])
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        elif lengths[row] == -1:
-            values[row] = 0
-        else:
-            return False
-    return True
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], uint8[::1], uint8[::1])")
-def gather_bits(wire, starts, lengths, bits, valid):  # type: ignore[no-untyped-def]
-    """Booleans, a bit each in `bits` (zeros)."""
-    for row in range(lengths.size):
-        if lengths[row] == 1:
-            if wire[starts[row]]:
-                bits[row >> 3] |= 1 << (row & 7)
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        elif lengths[row] != -1:
-            return False
-    return True
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int32[::1], uint8[::1], uint8[::1])")
-def gather_bytes(wire, starts, lengths, skipped, offsets, data, valid):  # type: ignore[no-untyped-def]
-    """Texts and bytes, without the first `skipped` bytes of each, which are the version of its form."""
-    filled = 0
-    offsets[0] = 0
-    for row in range(lengths.size):
-        size = lengths[row] - skipped
-        if lengths[row] >= 0:
-            if size < 0 or (skipped and wire[starts[row]] != 1):
-                return False
-            start = starts[row] + skipped
-            for index in range(size):
-                data[filled + index] = wire[start + index]
-            filled += size
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        offsets[row + 1] = filled
-    return True
-
-
-@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, uint8[::1], uint8[::1])")
-def gather_fixed(wire, starts, lengths, width, data, valid):  # type: ignore[no-untyped-def]
-    """Bytes of one width; `data` has zeros."""
-    for row in range(lengths.size):
-        if lengths[row] == width:
-            for index in range(width):
-                data[row * width + index] = wire[starts[row] + index]
-            if valid.size:
-                valid[row >> 3] |= 1 << (row & 7)
-        elif lengths[row] != -1:
-            return False
-    return True
+        rows, size = state[ROWS], state[BYTES]
+        status, at, _ = decode_region(wire, raw + 5, after, state, columns, octets, shorts, ints, longs)
+        if at == after and status == MORE:
+            state[RAW] = state[AT] = state[FILLED] = after
+            continue
+        if at == raw + 5 and status in (FULL, GROW, ODD):
+            return status
+        state[ROWS], state[BYTES] = rows, size  # several rows in a message, or parts of one: joined, and decoded there
+        return OTHER

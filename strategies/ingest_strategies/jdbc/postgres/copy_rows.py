@@ -1,38 +1,28 @@
 """Receives the rows of a binary COPY and makes Arrow batches of them: the arrays that ADBC makes of the same query, for the types below.
 
-A value that Arrow cannot hold wraps around as in ADBC; `ingest_strategies.jdbc.postgres.reader` recognises it. The types with their binary
-forms: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES, `src/backend/utils/adt` of PostgreSQL.
+A value that Arrow cannot hold wraps around as in ADBC; `ingest_strategies.jdbc.postgres.reader` recognises it. A `numeric` with a precision is
+decoded to a decimal; from the first value on that its type cannot hold (NaN, infinity), or that has more than 18 digits, the column arrives in its binary form. The
+types with their binary forms: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES, `src/backend/utils/adt` of PostgreSQL.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from ingest_strategies.jdbc.postgres import copy_kernel as kernel
+from ingest_strategies.jdbc.postgres.page import CopiedType, Page
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
 HEADER = len(SIGNATURE) + 8  # flags, and the length of an extension
-MAX_ROWS = 65_536
 MAX_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
-MIN_BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 512 * 1024  # received bytes that stay in the processor's cache until they are decoded
+SMALL_BYTES = 16 * 1024  # what is moved to make room although there is some
 EPOCH_US = 946_684_800_000_000
 EPOCH_DAYS = 10_957
 
 Octets = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class CopiedType:
-    """How a type of PostgreSQL becomes one of Arrow: the form of its bytes, and what is added to a number or left out of a text."""
-
-    arrow: pa.DataType
-    form: str
-    change: int = 0
-
 
 TEXT = CopiedType(pa.string(), "bytes")
 TYPES = {
@@ -57,8 +47,9 @@ TYPES = {
     3802: CopiedType(pa.string(), "bytes", 1),  # jsonb: a version before the text
 }
 """By the type's number, which is the same in every server."""
-
-NUMPY = {"eight": np.int64, "four": np.int32, "two": np.int16}
+NUMERIC = 1700
+SENT = CopiedType(pa.binary(), "bytes")
+"""A numeric as it is sent."""
 
 
 class MalformedCopy(Exception):
@@ -76,80 +67,90 @@ class CopyRows:
         receive: Callable[[memoryview], int],
         other: Callable[[int, bytes], None],
     ) -> None:
-        self._types = types
+        self._types = list(types)
         self._page_bytes = min(page_bytes, MAX_BYTES)
         self._receive_into = receive
         self._other = other
-        columns = len(types)
-        most = max(1, min(MAX_ROWS, self._page_bytes // (4 * columns + 2)))
-        most += 16 - most % 16  # no power of two, with which the columns would share cache lines
-        self._starts = np.empty((columns, most), np.int64)
-        self._lengths = np.empty((columns, most), np.int32)
-        self._sizes = np.zeros(columns, np.int64)
-        self._nulls = np.zeros(columns, np.int64)
         self._state = np.zeros(kernel.STATES, np.int64)
-        self._room = max(self._page_bytes, MIN_BUFFER_BYTES)
-        self._wire: Octets = np.empty(self._room, np.uint8)
+        self._wire: Octets = np.empty(BUFFER_BYTES, np.uint8)
+        self._room = BUFFER_BYTES
         self._end = 0
         self._has_header = False
         self._is_ended = False
+        self._rooms: dict[int, int] = {}  # what the texts of one row need
+        self._begin_page()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Until the message that ends the COPY was passed to `other`. Bounded by `page_bytes`, save for a single row that is larger."""
         while True:
-            status = self._split_messages()
-            if status == kernel.FULL:
-                yield self._batch()
-                self._move_rest()
-                continue
+            status = self._decode_messages()
             if status == kernel.OTHER:
                 joined = self._join()
-                while self._split():
-                    yield self._batch()
-                    self._move_rest()
+                while (status := self._decode_joined()) != kernel.MORE:
+                    yield from self._turn_page(status)
                 if joined == kernel.OTHER and self._pass_on():
                     break
                 if joined != kernel.MORE:
                     continue
-            if self._end == len(self._wire):
-                if self._state[kernel.ROWS]:
-                    yield self._batch()
-                self._move_rest()
+            elif status != kernel.MORE:
+                yield from self._turn_page(status)
+                continue
             self._receive()
         if not self._is_ended or self._state[kernel.LEFT]:
             raise MalformedCopy("it ended before its last row")
         if self._state[kernel.ROWS]:
-            yield self._batch()
+            yield self._page.batch(int(self._state[kernel.ROWS]))
 
     def rest(self) -> bytes:
         """What was received after the end of the COPY."""
         return bytes(self._wire[int(self._state[kernel.RAW]) : self._end].tobytes())
 
-    def _split_messages(self) -> int:
+    def _begin_page(self) -> None:
+        self._page = page = Page(self._types, self._page_bytes, self._rooms)
+        self._state[kernel.ROWS] = self._state[kernel.BYTES] = 0
+        self._state[kernel.MOST_BYTES], self._state[kernel.MOST_ROWS] = self._page_bytes, page.most_rows
+        self._state[kernel.FIXED_BYTES] = page.fixed_bytes
+        self._views = (page.columns, page.octets, page.shorts, page.ints, page.longs)
+
+    def _turn_page(self, status: int) -> Iterator[pa.RecordBatch]:
+        """The page so far, where it has rows, and another one, with room for the row that did not fit."""
+        column, room = int(self._state[kernel.COLUMN]), int(self._state[kernel.ROOM])
+        rows = int(self._state[kernel.ROWS])
+        if status in (kernel.WRONG, kernel.MALFORMED):
+            wrong = f"a value of column {column + 1} is no {self._types[column].arrow}"
+            raise MalformedCopy(wrong if status == kernel.WRONG else "a row that is not of the query")
+        if status == kernel.ODD:
+            self._types[column] = SENT
+        if rows:
+            yield self._page.batch(rows)
+            self._rooms = {}
+        elif status == kernel.GROW:
+            self._rooms[column] = room
+        self._begin_page()
+
+    def _decode_messages(self) -> int:
         if not self._has_header or self._is_ended:
             return kernel.OTHER
-        arguments = (self._wire, self._end, self._page_bytes, self._state, self._starts, self._lengths)
-        return int(kernel.split_messages(*arguments))
+        return kernel.decode_messages(self._wire, self._end, self._state, *self._views)
 
     def _join(self) -> int:
-        status = int(kernel.join_payloads(self._wire, self._end, self._state))
+        status = kernel.join_payloads(self._wire, self._end, self._state)
         if status == kernel.MALFORMED:
             raise MalformedCopy("a message without a length")
         return status
 
-    def _split(self) -> bool:
-        """True where a page is full."""
+    def _decode_joined(self) -> int:
+        """`MORE` where the next bytes are needed, or the rows ended."""
         if not self._has_header and not self._read_header():
-            return False
-        if self._is_ended:
-            if self._state[kernel.AT] != self._state[kernel.FILLED]:
-                raise MalformedCopy("rows after its end")
-            return False
-        status = kernel.split_rows(self._wire, self._page_bytes, self._state, self._starts, self._lengths)
-        if status == kernel.MALFORMED:
-            raise MalformedCopy("a row that is not of the query")
-        self._is_ended = status == kernel.END
-        return bool(status == kernel.FULL)
+            return kernel.MORE
+        if not self._is_ended:
+            status = kernel.decode_joined(self._wire, self._state, *self._views)
+            if status != kernel.END:
+                return status
+            self._is_ended = True
+        if self._state[kernel.AT] != self._state[kernel.FILLED]:
+            raise MalformedCopy("rows after its end")
+        return kernel.MORE
 
     def _read_header(self) -> bool:
         filled = int(self._state[kernel.FILLED])
@@ -175,7 +176,10 @@ class CopyRows:
         return letter == ord("c")
 
     def _receive(self) -> None:
-        count = self._receive_into(self._wire.data[self._end :])
+        held = self._end - int(self._state[kernel.RAW]) + int(self._state[kernel.FILLED] - self._state[kernel.AT])
+        if self._end == self._room or (held < SMALL_BYTES and self._end > self._room // 2):
+            self._move_rest()
+        count = self._receive_into(self._wire.data[self._end : self._room])
         if not count:
             raise ConnectionError("the server closed the connection unexpectedly")
         self._end += count
@@ -187,49 +191,21 @@ class CopyRows:
         row, received = self._wire[at:filled].copy(), self._wire[raw : self._end].copy()
         held = len(row) + len(received)
         need = max(int(state[kernel.NEED]), held + 1)
-        room = self._room if need <= self._room else max(need + MIN_BUFFER_BYTES, 2 * held)
-        if len(self._wire) != room:
-            self._wire = np.empty(room, np.uint8)
+        room = BUFFER_BYTES if need <= BUFFER_BYTES else max(need + BUFFER_BYTES, 2 * held)
+        if self._room != room:
+            self._wire, self._room = np.empty(room, np.uint8), room
         self._wire[: len(row)] = row
         self._wire[len(row) : held] = received
         state[kernel.AT], state[kernel.FILLED], state[kernel.RAW], state[kernel.NEED] = 0, len(row), len(row), 0
         self._end = held
 
-    def _batch(self) -> pa.RecordBatch:
-        rows = int(self._state[kernel.ROWS])
-        kernel.measure_columns(self._lengths, rows, self._sizes, self._nulls)
-        columns = [self._column(index, kind, rows) for index, kind in enumerate(self._types)]
-        self._state[kernel.ROWS] = 0
-        return pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
 
-    def _column(self, index: int, kind: CopiedType, rows: int) -> pa.Array:
-        nulls = int(self._nulls[index])
-        valid = np.zeros((rows + 7) // 8 if nulls else 0, np.uint8)
-        cells = (self._wire, self._starts[index, :rows], self._lengths[index, :rows])
-        is_right, buffers = self._gather(kind, cells, rows, int(self._sizes[index]), valid)
-        if not is_right:
-            raise MalformedCopy(f"a value of column {index + 1} is no {kind.arrow}")
-        return pa.Array.from_buffers(kind.arrow, rows, [pa.py_buffer(valid) if nulls else None, *buffers], nulls)
-
-    def _gather(
-        self, kind: CopiedType, cells: tuple[Any, ...], rows: int, size: int, valid: Octets
-    ) -> tuple[int, list[pa.Buffer]]:
-        match kind.form:
-            case "bytes":
-                offsets, content = pa.allocate_buffer(4 * (rows + 1)), pa.allocate_buffer(size)
-                into = np.frombuffer(offsets, np.int32), np.frombuffer(content, np.uint8)
-                return kernel.gather_bytes(*cells, kind.change, *into, valid), [offsets, content]
-            case "bits":
-                bits = np.zeros((rows + 7) // 8, np.uint8)
-                return kernel.gather_bits(*cells, bits, valid), [pa.py_buffer(bits)]
-            case "fixed":
-                width = kind.arrow.byte_width
-                fixed = np.zeros(rows * width, np.uint8)
-                return kernel.gather_fixed(*cells, width, fixed, valid), [pa.py_buffer(fixed)]
-            case "two":
-                short = np.empty(rows, np.int16)
-                return kernel.gather_two(*cells, short, valid), [pa.py_buffer(short)]
-            case form:
-                values = np.empty(rows, NUMPY[form])
-                gather = kernel.gather_eight if form == "eight" else kernel.gather_four
-                return gather(*cells, kind.change, values, valid), [pa.py_buffer(values)]
+def copied_type(number: int, modifier: int) -> CopiedType | None:
+    """Of a column as the server describes it; None: the decoder does not know the type."""
+    if number != NUMERIC:
+        return TYPES.get(number)
+    packed = modifier - 4
+    precision, scale = (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024
+    if modifier < 4 or not 0 <= scale <= precision <= 38:
+        return SENT
+    return CopiedType(pa.decimal128(precision, scale), "decimal")

@@ -7,7 +7,6 @@ compiled at run time and only Arrow is imported, so that a reader starts quickly
 """
 
 import struct
-from collections.abc import Callable
 from functools import cache
 
 import pyarrow as pa
@@ -19,10 +18,6 @@ HEADER = 4  # words before the first digit
 MAX_DIGITS = 38  # of a decimal128
 SIGN_MINUS, SIGN_NAN, SIGN_PLUS_INFINITY, SIGN_MINUS_INFINITY = 0x4000, 0xC000, 0xD000, 0xF000
 _SPECIAL = {SIGN_NAN: "nan", SIGN_PLUS_INFINITY: "inf", SIGN_MINUS_INFINITY: "-inf"}  # as ADBC spells them
-
-
-NumericDecoder = Callable[[pa.Array, pa.DataType], tuple[pa.Array, pa.Array | None]]
-"""As `decode_numerics`."""
 
 
 class NumericOutOfRange(Exception):

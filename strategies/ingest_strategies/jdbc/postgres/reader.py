@@ -13,7 +13,7 @@ from ingest_ray.sdk.contracts import ReadContext
 from ingest_ray.sdk.errors import SourceChanged
 from ingest_ray.sdk.types import Column, Dataset
 from ingest_strategies.jdbc.dialect import FetchedBatch, Session
-from ingest_strategies.jdbc.postgres.numeric import NumericDecoder, NumericOutOfRange, numeric_text
+from ingest_strategies.jdbc.postgres.numeric import NumericOutOfRange, decode_numerics, numeric_text
 from ingest_strategies.jdbc.postgres.session import postgres_session
 from ingest_strategies.jdbc.standard_sql import quoted
 from ingest_strategies.jdbc.values.convert import Misfits, fit_array, raw_value, rows_where, storage, without_misfits
@@ -48,7 +48,7 @@ class SelectedExpression:
     column: Column
     sql: str
     is_sent: bool = False
-    """A numeric in its binary form."""
+    """A numeric in its binary form, or a decimal where the session decodes them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class Selection:
         return ", ".join(f"{sql} AS c{index}" for index, sql in enumerate(parts))
 
 
-def selection_of(dataset: Dataset, names: list[str]) -> Selection:
+def selection_of(dataset: Dataset, names: list[str], *, decodes_numerics: bool = False) -> Selection:
+    """`decodes_numerics`: the session decodes them, where their type can hold them."""
     forms = dataset.facts.get("select")
     expressions: list[SelectedExpression] = []
     arrays: list[Column] = []
@@ -88,7 +89,7 @@ def selection_of(dataset: Dataset, names: list[str]) -> Selection:
         if column is None:
             raise SourceChanged(f"{dataset.name}: column '{name}' is not in the catalog")
         form = str(forms.get(name, "")) if isinstance(forms, dict) else ""
-        sql = _FORMS[form].format(quoted(name))
+        sql = _FORMS["" if form == "sent" and decodes_numerics else form].format(quoted(name))
         if form.endswith("list"):
             arrays.append(column)
             sql = f"CASE WHEN {_ODD.format(quoted(name))} THEN NULL ELSE {sql} END"
@@ -98,25 +99,23 @@ def selection_of(dataset: Dataset, names: list[str]) -> Selection:
 
 
 def fetch_rows(session: Session, dataset: Dataset, source: str, context: ReadContext) -> Iterator[FetchedBatch]:
-    selection = selection_of(dataset, context.schema.names)
-    decode = postgres_session(session).decode_numerics
+    decodes_numerics = postgres_session(session).decodes_numerics
+    selection = selection_of(dataset, context.schema.names, decodes_numerics=decodes_numerics)
     options = {"adbc.postgresql.batch_size_hint_bytes": str(context.page_bytes)}
     for batch in session.batches(f"SELECT {selection.sql} {source}", options):
         if batch.num_rows:
-            yield FetchedBatch(convert_batch(batch, selection, context, decode), batch.num_rows)
+            yield FetchedBatch(convert_batch(batch, selection, context), batch.num_rows)
 
 
-def convert_batch(
-    batch: pa.RecordBatch, selection: Selection, context: ReadContext, decode: NumericDecoder
-) -> pa.RecordBatch:
+def convert_batch(batch: pa.RecordBatch, selection: Selection, context: ReadContext) -> pa.RecordBatch:
     """The batch in the declared types; rows that Arrow cannot hold go to quarantine with their raw values."""
     misfits, arrays = Misfits(), []
     odd_arrays = read_guards(batch, selection, misfits)
     for index, item in enumerate(selection.expressions):
         array = storage(batch.column(index))
         target = context.schema.field(index).type
-        if item.is_sent:
-            arrays.append(decode_numeric(array, target, item.column.name, misfits, decode))
+        if item.is_sent and pa.types.is_binary(array.type):
+            arrays.append(decode_numeric(array, target, item.column.name, misfits))
             continue
         for row, reason in wrapped_times(array):
             misfits.add(row, reason, item.column.name)
@@ -140,12 +139,10 @@ def read_guards(batch: pa.RecordBatch, selection: Selection, misfits: Misfits) -
     return found
 
 
-def decode_numeric(
-    sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits, decode: NumericDecoder
-) -> pa.Array:
+def decode_numeric(sent: pa.Array, target: pa.DataType, column: str, misfits: Misfits) -> pa.Array:
     """Binary numerics as decimals; a batch with a value outside the declared type is converted from text."""
     try:
-        values, special = decode(sent, target)
+        values, special = decode_numerics(sent, target)
     except NumericOutOfRange:
         texts = pa.array([None if value is None else numeric_text(value) for value in sent.to_pylist()], pa.string())
         return fit_array(texts, target, column, misfits, as_declared)
@@ -195,7 +192,8 @@ def raw_row(batch: pa.RecordBatch, selection: Selection, odd_arrays: dict[str, s
         array = storage(batch.column(index))
         text = odd_arrays.get(item.column.name)
         if item.is_sent and array[row].is_valid:
-            text = numeric_text(array[row].as_py())
+            value = array[row].as_py()
+            text = numeric_text(value) if isinstance(value, bytes) else format(value, "f")
         raw[item.column.name] = text if text is not None else stored_value(array, row)
     return raw
 

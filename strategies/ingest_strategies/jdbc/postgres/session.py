@@ -16,7 +16,6 @@ from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.connection import connect, conninfo, database
-from ingest_strategies.jdbc.postgres.numeric import NumericDecoder, decode_numerics
 from ingest_strategies.jdbc.sessions.adbc import AdbcSession, Fault
 from ingest_strategies.jdbc.sessions.faults import LOCKED_HINT
 from ingest_strategies.jdbc.sessions.lock_waits import LOCK_PATIENCE_S
@@ -55,6 +54,9 @@ _WAITING = """SELECT w.pid::bigint FROM pg_locks w JOIN pg_locks held ON held.re
 
 class PostgresSession(AdbcSession):
     """Each statement runs in a transaction of its own, except between `begin` and `end`."""
+
+    decodes_numerics = False
+    """Whether numerics may be selected as they are: else their binary form is selected and decoded later."""
 
     def __init__(self, config: PostgresConfig, fault: Fault, reach: Reach | None = None) -> None:
         """`reach`: the tunnel and the login, where there is one or the other."""
@@ -113,10 +115,6 @@ class PostgresSession(AdbcSession):
                 continue
             self._execute(RELEASE_LOCKS)
             return found
-
-    @property
-    def decode_numerics(self) -> NumericDecoder:
-        return decode_numerics
 
     def run(self, sql: str) -> None:
         if self._is_in_transaction:

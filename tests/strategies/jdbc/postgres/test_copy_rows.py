@@ -4,6 +4,7 @@ import itertools
 import struct
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,11 @@ from ingest_ray.sdk.errors import SourceError, SourceUnavailable
 from ingest_ray.sdk.row_hash import plain
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc.postgres import copy_session
-from ingest_strategies.jdbc.postgres.copy_rows import HEADER, TYPES, CopyRows, MalformedCopy
+from ingest_strategies.jdbc.postgres.copy_kernel import WIDEST
+from ingest_strategies.jdbc.postgres.copy_rows import HEADER, SIGNATURE, TYPES, CopyRows, MalformedCopy
 from ingest_strategies.jdbc.postgres.dialect import Postgres as Dialect
+from ingest_strategies.jdbc.postgres.numeric import decode_numerics
+from ingest_strategies.jdbc.postgres.page import CopiedType
 from ingest_strategies.jdbc.postgres.session import PostgresSession
 from ingest_strategies.jdbc.postgres.wire import PostgresWire, UnknownColumnType
 from ingest_strategies.jdbc.values.convert import storage
@@ -122,8 +126,11 @@ def test_a_query_without_rows_and_one_without_columns(everything: Postgres) -> N
     wire.close()
 
 
-SMALL = "SELECT id AS c0, c25 AS c1, c20 AS c2, c16 AS c3, c3802 AS c4, c2950 AS c5 FROM everything WHERE id BETWEEN 5 AND 9 ORDER BY id"
-KINDS = [TYPES[number] for number in (23, 25, 20, 16, 3802, 2950)]
+SMALL = (
+    "SELECT id AS c0, c25 AS c1, c20 AS c2, c16 AS c3, c3802 AS c4, c2950 AS c5, (id * 1001.5 - 7000)::numeric(9, 2) AS c6"
+    " FROM everything WHERE id BETWEEN 5 AND 9 ORDER BY id"
+)
+KINDS = [*(TYPES[number] for number in (23, 25, 20, 16, 3802, 2950)), CopiedType(pa.decimal128(9, 2), "decimal")]
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +246,96 @@ def test_a_stream_that_ends_or_lies_is_an_error_and_never_the_end_of_the_rows(st
         decoded([b"d\0\0\0\1" + payload])
 
 
+# --- numerics
+
+
+def decimals_of(precision: int, scale: int) -> list[str]:
+    """The edges of the type, and others across all sizes."""
+    most = 10**precision - 1
+    units = {0, 1, 9, 10, 99, 100, 9_999, 10_000, 10_001, 99_990_000, 10**8, 123_456_789, most, most // 3, most - 1}
+    units |= {10**power + extra for power in range(precision) for extra in (-1, 0, 7)}
+    return [f"{sign}{unit}e-{scale}" for unit in sorted(units) if 0 <= unit <= most for sign in ("", "-")]
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale"),
+    [(1, 0), (1, 1), (4, 2), (5, 3), (9, 8), (15, 2), (18, 0), (18, 1), (18, 4), (18, 18), (19, 2), (38, 0), (38, 37)],
+)
+def test_numerics_are_decimals_and_the_same_as_by_arrow(module_pg: Postgres, precision: int, scale: int) -> None:
+    texts = decimals_of(precision, scale)
+    kind = f"numeric({precision}, {scale})"
+    values = ", ".join(f"({row}, '{text}'::{kind})" for row, text in enumerate(texts))
+    rows = f"(VALUES {values}, ({len(texts)}, NULL)) v (id, n)"
+    target = pa.decimal128(precision, scale)
+    wire = wire_of(module_pg)
+    for page_bytes in (300, 2**20):
+        found = list(wire.copy(f"SELECT id AS c0, n::{kind} AS c1 FROM {rows} ORDER BY id", page_bytes))
+        arrays = [batch.column(1) for batch in found]
+        assert arrays[0].type == target
+        assert any(array.type == pa.binary() for array in arrays) == (precision > WIDEST)
+        decoded = [array if array.type == target else decode_numerics(array, target)[0] for array in arrays]
+        for array in decoded:
+            array.validate(full=True)
+        assert [value.as_py() for array in decoded for value in array] == [*map(Decimal, texts), None]
+    wire.close()
+
+
+def test_a_value_that_no_decimal_holds_changes_the_form_of_its_column_only(module_pg: Postgres) -> None:
+    odd = "(CASE WHEN n IN (700, 900) THEN 'NaN'::numeric ELSE n END)::numeric(9, 2)"
+    query = f"SELECT n AS c0, {odd} AS c1, n::numeric(9, 2) AS c2, n::text AS c3 FROM generate_series(1, 1000) n"
+    wire = wire_of(module_pg)
+    found = list(wire.copy(query, 2**20))
+    assert [(batch.num_rows, str(batch.column(1).type)) for batch in found] == [
+        (699, "decimal128(9, 2)"),
+        (301, "binary"),
+    ]
+    assert [row for batch in found for row in batch.column(0).to_pylist()] == list(range(1, 1001))
+    assert [row for batch in found for row in batch.column(2).to_pylist()] == list(range(1, 1001))
+    assert [row for batch in found for row in batch.column(3).to_pylist()] == [str(n) for n in range(1, 1001)]
+    without_type = list(wire.copy("SELECT 1.5 AS c0, 1.25::numeric(2, -1) AS c1, 0.001::numeric(2, 3) AS c2", 2**20))
+    assert {str(column.type) for column in without_type[0].columns} == {"binary"}
+    wire.close()
+
+
+def test_broken_numerics_are_never_decoded() -> None:
+    """As they would be of a source that is not PostgreSQL: the column keeps its form and Arrow's decoder judges it."""
+    whole = struct.pack("!hhHh", 2, 0, 0, 2) + struct.pack("!hh", 12, 3400)
+    for sent in (
+        b"",
+        whole[:-1],
+        whole[:6],
+        whole + b"\0\0",
+        struct.pack("!hhHhh", 1, -3, 0, 0, 5),
+        whole[:4] + b"\xc0\0",
+    ):
+        row = struct.pack("!hi", 1, len(sent)) + sent
+        stream = message(b"d", SIGNATURE + bytes(8) + row + b"\xff\xff") + message(b"c", b"")
+        waiting = [stream]
+
+        def receive(room: memoryview, waiting: list[bytes] = waiting) -> int:
+            room[: len(waiting[0])] = waiting[0]
+            return len(waiting.pop())
+
+        (batch,) = CopyRows([CopiedType(pa.decimal128(9, 2), "decimal")], 2**20, receive, lambda *_: None).batches()
+        assert batch.column(0).to_pylist() == [sent]
+
+
+def test_texts_of_very_different_lengths_share_pages(module_pg: Postgres) -> None:
+    """A page begins with room that one long text exceeds; several columns may need more at once."""
+    parts = ", ".join(
+        f"repeat('{letter}', (n * {step}) % 9000) AS c{index}"
+        for index, (letter, step) in enumerate((("a", 1), ("b", 701), ("漢", 997)))
+    )
+    query = f"SELECT {parts} FROM generate_series(1, 300) n"
+    wire = wire_of(module_pg)
+    wanted = through_adbc(module_pg, query)
+    for page_bytes in (1, 2_000, 50_000, 2**22):
+        found = list(wire.copy(query, page_bytes))
+        assert_same(found, wanted)
+        assert all(batch.num_rows == 1 or batch.nbytes <= page_bytes + 1_000 for batch in found)
+    wire.close()
+
+
 # --- as the session of a reader
 
 
@@ -265,7 +362,13 @@ def test_slices_are_read_as_through_adbc(
         for n in (1082, 1114, 1184)
     ]
     rest = ", ".join(f"c{number}" for number in COLUMNS if number not in (1082, 1114, 1184))
-    everything.run(f"CREATE TABLE modest AS SELECT id, {', '.join(in_python)}, {rest} FROM everything")
+    numerics = [
+        "(CASE WHEN id % 7 = 3 THEN 'NaN'::numeric WHEN id % 5 > 0 THEN id * 1.25 END)::numeric(9, 2) AS odd",
+        "(CASE WHEN id % 9 = 4 THEN 10::numeric ^ 25 ELSE 1 END * id / 3)::numeric(38, 10) AS wide",
+        "(id - 17)::numeric(18, 3) AS plain",
+    ]
+    columns = ", ".join([*in_python, rest, *numerics])
+    everything.run(f"CREATE TABLE modest AS SELECT id, {columns} FROM everything")
     own = pg_unit_of(everything, "modest").run()
     assert decoding
     monkeypatch.setattr(copy_session, "LARGE_BYTES", 2**60)
