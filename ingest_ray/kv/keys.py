@@ -28,6 +28,11 @@ def unit_key(vendor: str, unit: UnitRef, sink_id: str) -> str:
     return f"ingest::{quoted(vendor)}::endpoint::{endpoint_id}::unit::{unit_id}::sink::{quoted(sink_id)}"
 
 
+def units_prefix(vendor: str, endpoint_id: str) -> str:
+    """A prefix under which a scan yields all documents of the endpoint's units."""
+    return f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::unit::"
+
+
 def connections_key(vendor: str, endpoint_id: str) -> str:
     """The key of an endpoint's connection shares."""
     return f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::connections"

@@ -10,23 +10,29 @@ from collections.abc import Mapping
 
 from ingest_ray.engine.steps.unit_layout import opened_spec
 from ingest_ray.kv import open_state
+from ingest_ray.kv.keys import unit_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import strategy_for
 from ingest_ray.run.context import AttemptResult, RunContext
-from ingest_ray.sdk.contracts import ChangeLog, capability
-from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.contracts import KV, ChangeLog, LogReader, capability
+from ingest_ray.sdk.errors import IngestError, LogGone
 from ingest_ray.sdk.types import RunState, SegmentState
-from ingest_ray.state import read_states
+from ingest_ray.state import read_log_readers, read_states
 
 log = logging.getLogger(__name__)
 
 STOP_CHECK_S = 0.2  # how long a stop of a run that waits for changes takes
 
 
-def open_log(context: RunContext, known: Mapping[str, SegmentState]) -> None:
-    """Does nothing for units of other run modes. Raises what `ChangeLog.open_log` raises."""
+def open_log(context: RunContext, known: Mapping[str, SegmentState], *, is_dropped: bool = False) -> None:
+    """Does nothing for units of other run modes. `is_dropped`: the log was given up. Raises what `ChangeLog.open_log` raises."""
     if not _reads_log(context):
         return
+    if is_dropped:
+        raise LogGone(
+            f"{context.order.spec.unit_id}: the log is gone: `ingest-ray changes drop` gave it up for this unit",
+            hint="`ingest-ray reset` the unit, then run: it is loaded again, and goes on from there",
+        )
     source = _log_of(context)
     context.retry(lambda: source.open_log(opened_spec(context.order), known))
     reached("log:after-open")
@@ -38,12 +44,21 @@ def advance_log(context: RunContext, result: AttemptResult) -> AttemptResult:
         return result
     reached("log:before-advance")
     try:
-        known = read_states(open_state(context.order.settings), context.unit_key).segments
-        _log_of(context).advance_log(opened_spec(context.order), known)
+        kv = open_state(context.order.settings)
+        known = read_states(kv, context.unit_key).segments
+        _log_of(context).advance_log(opened_spec(context.order), known, lambda: readers_of(kv, context.unit_key))
     except IngestError as error:
         log.warning("the log could not be moved on to the checkpoint: %s", error)
     reached("log:after-advance")
     return result
+
+
+def readers_of(kv: KV, unit_key: str) -> list[LogReader]:
+    """All units of the endpoint that need its log, this one among them."""
+    names = unit_of(unit_key)
+    assert names is not None
+    reached("log:before-move")
+    return read_log_readers(kv, names[0], names[1])
 
 
 class LogRounds:
@@ -87,4 +102,4 @@ def _log_of(context: RunContext) -> ChangeLog:
     return capability(strategy_for(context.order.spec.endpoint.template), ChangeLog)
 
 
-__all__ = ["LogRounds", "advance_log", "open_log"]
+__all__ = ["LogRounds", "advance_log", "open_log", "readers_of"]

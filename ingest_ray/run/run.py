@@ -190,7 +190,7 @@ def settle(context: RunContext, state: StateWriter) -> None:
     elif state.sequence:  # also where nothing is planned
         context.retry(lambda: check_sink(state, unit_writer))
     state.note_location(location)
-    open_log(context, state.segments)
+    open_log(context, state.segments, is_dropped=state.unit.is_log_dropped)
 
 
 def release_lease(state: StateWriter) -> None:

@@ -46,6 +46,8 @@ class UnitDocument(Model):
     """Where the sink was that the unit was loaded into, as `secrets.locations.sink_location` writes it; empty: not recorded."""
     is_resetting: bool = False
     """A reset has begun and not finished; the next run finishes it before it reads anything."""
+    is_log_dropped: bool = False
+    """The source's log was given up for this unit, which must be reset and loaded again."""
     returning: Return | None = None
     """The checkpoint has begun to go back and has not finished; the next run finishes it before it reads anything."""
     commits: tuple[FoldedCommit, ...] = ()
@@ -155,6 +157,7 @@ class UnitState(Model):
     table: str | None = None
     layout: str = ""
     location: str = ""
+    is_log_dropped: bool = False
     tables: tuple[str, ...] = ()
     segments: dict[str, SegmentState] = Field(default_factory=dict)
     lease: LeaseDocument | None = None

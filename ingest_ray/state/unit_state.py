@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue
 
-from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix
+from ingest_ray.kv.keys import intent_key, lease_key, segment_prefix, unit_of
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import Fenced, StateConflict, StateUnreadable
 from ingest_ray.sdk.types import Learned
@@ -48,6 +48,31 @@ def read_unit_states(kv: KV, prefix: str, unit_keys: Collection[str]) -> dict[st
     return states
 
 
+def read_all_states(kv: KV, prefix: str) -> dict[str, UnitState]:
+    """The states of all units whose keys begin with `prefix`, by their keys, in one scan.
+
+    Raises:
+        StateUnreadable: a document of one of them cannot be read.
+    """
+    parts: dict[str, dict[str, dict[str, JsonValue]]] = {}
+    for key, value, _ in kv.scan(prefix):
+        if unit_of(key) is not None:
+            unit_key = "::".join(key.split("::")[:8])
+            parts.setdefault(unit_key, {})[key.removeprefix(unit_key)] = value
+    return {unit_key: _state_of(unit_key, documents) for unit_key, documents in parts.items()}
+
+
+def mark_log_dropped(kv: KV, unit_key: str, lease: Lease) -> None:
+    """Notes, under the unit's lease, that its log was given up. A unit without a checkpoint has nothing to note."""
+    while (found := kv.get(unit_key)) is not None:
+        _refuse_newer(unit_key, found[0], lease.epoch)
+        document = parsed(UnitDocument, unit_key, found[0])
+        marked = document.model_copy(update={"epoch": lease.epoch, "is_log_dropped": True})
+        with suppress(StateConflict):
+            kv.put(unit_key, dumped(marked), found[1])
+            return
+
+
 def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> UnitState:
     def part(kind: type[D], name: str) -> D | None:
         return parsed(kind, unit_key + name, documents[name]) if name in documents else None
@@ -72,6 +97,7 @@ def _state_of(unit_key: str, documents: dict[str, dict[str, JsonValue]]) -> Unit
         table=unit.table if unit else None,
         layout=unit.layout if unit else "",
         location=unit.location if unit else "",
+        is_log_dropped=unit.is_log_dropped if unit else False,
         tables=unit.tables if unit else (),
         segments={state.segment: state for state in found},
         lease=lease,

@@ -14,6 +14,7 @@ from ingest_ray.sdk.contracts import (
     KeyScan,
     KeySums,
     LogInventory,
+    LogReaders,
     LogStatus,
     Notes,
     Probe,
@@ -125,11 +126,11 @@ class LazyModule:
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
         capability(self._strategy, ChangeLog).open_log(spec, known)
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
-        capability(self._strategy, ChangeLog).advance_log(spec, known)
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
+        capability(self._strategy, ChangeLog).advance_log(spec, known, readers)
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
-        return capability(self._strategy, ChangeLog).drop_log(spec)
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]:
+        return capability(self._strategy, ChangeLog).drop_log(spec, readers)
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         return capability(self._strategy, ChangeLog).read_log_status(spec, known)
@@ -139,6 +140,9 @@ class LazyModule:
 
     def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
         return capability(self._strategy, LogInventory).log_name(endpoint, unit)
+
+    def shared_log_name(self, endpoint: Endpoint) -> str:
+        return capability(self._strategy, LogInventory).shared_log_name(endpoint)
 
     def key_span(self, spec: UnitSpec) -> tuple[int, int] | None:
         return capability(self._strategy, KeySums).key_span(spec)

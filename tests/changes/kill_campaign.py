@@ -22,7 +22,7 @@ from tests.changes.log_world import log_world
 from tests.run.test_killed import STEPS
 from tests.verify.table_world import TableWorld, counts
 
-LOG_STEPS = ["log:after-open", "log:before-advance", "log:after-advance"]
+LOG_STEPS = ["log:after-open", "log:before-advance", "log:before-move", "log:after-advance"]
 OPERATIONS = {
     "insert": 30,
     "update": 25,

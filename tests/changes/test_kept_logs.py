@@ -36,12 +36,12 @@ def test_logs_that_nothing_reads_are_named(tmp_path: Path, pg: Postgres, capfd: 
         assert logged(workspace) == []
         cli = InProcessCli(tmp_path, capfd)
         (log,) = cli.json("changes", "status", "shop")["logs"]
-        assert (log["name"], log["unit_id"], log["reason"]) == (name, "public.t", None)
+        assert (log["name"], log["endpoint_id"], log["reason"]) == (name, "shop", None)
         workspace.document["units"] = [unit | {"run_mode": "CHANGES", "enabled": False}]
         workspace.apply()
         ((message, hint),) = logged(workspace)
-        assert "unit 'shop:public.t' is disabled" in message
-        assert "ingest-ray changes drop shop public.t" in str(hint)
+        assert "no unit of endpoint 'shop' that is enabled has run_mode CHANGES" in message
+        assert "ingest-ray changes drop shop" in str(hint)
         workspace.document["endpoints"] = [source | {"id": "store"}]
         workspace.document["units"] = [unit | {"endpoint": "store", "unit": "public.u"}]
         workspace.apply()

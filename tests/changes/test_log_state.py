@@ -13,7 +13,7 @@ from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, ModeUnsup
 from ingest_ray.sdk.types import RunMode, RunState, RunSummary
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_strategies.jdbc.postgres.changes import log_reader, slot
-from ingest_strategies.jdbc.postgres.changes.log_reader import read_relation_oid
+from ingest_strategies.jdbc.postgres.changes.unit_slot import read_relation_oid
 from tests.changes.log_world import assert_equal, drop_slots, known_of, log_of, log_world, slots
 from tests.verify.table_world import TableWorld
 
@@ -184,9 +184,9 @@ def test_the_status_shows_the_lag_and_drop_removes_everything(tmp_path: Path, pg
         facts = preview_plan(world.order()).facts
         assert facts["lag_bytes"] == status.lag_bytes or int(str(facts["lag_bytes"])) > 0
         assert "default" in str(facts["replica_identity"])
-        assert len(log.drop_log(spec)) == 2
+        assert len(log.drop_log(spec, list)) == 2
         assert (slots(pg), pg.run("SELECT 1 FROM pg_publication")) == ([], [])
-        assert log.drop_log(spec) == []
+        assert log.drop_log(spec, list) == []
 
 
 @pytest.mark.parametrize("identity", ["FULL", "USING INDEX u"])

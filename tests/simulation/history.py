@@ -6,7 +6,7 @@ from random import Random
 
 from ingest_ray.core.limits import Limits
 from ingest_ray.kv.keys import intent_key, lease_key
-from ingest_ray.sdk.contracts import RowSource
+from ingest_ray.sdk.contracts import KV, LogReader, RowSource
 from ingest_ray.sdk.types import RunState
 from ingest_ray.state import commit_history, read_states
 from ingest_ray.state.lease import TTL_S
@@ -229,7 +229,9 @@ class History:
     def play(self) -> Result:
         violation = None
         kept = commit_history.KEPT_COMMITS
-        seams = simulated_world(self.scheduler, self.random, self.kv, self.strategies, self.unit_writer)
+        seams = simulated_world(
+            self.scheduler, self.random, self.kv, self.strategies, self.unit_writer, self._readers_of
+        )
         try:
             commit_history.KEPT_COMMITS = self.random.choice([2, kept])
             with seams:
@@ -256,6 +258,13 @@ class History:
             len(self.table.rows),
             self.scheduler.steps,
         )
+
+    def _readers_of(self, kv: KV, key: str) -> list[LogReader]:
+        """The unit with its checkpoint in the KV, and the others."""
+        segments = read_states(kv, key).segments
+        others = self.checker.others if isinstance(self.checker, LogChecker) else []
+        main = [LogReader("u", "s", segments)] if segments else []
+        return main + [unit.reader for unit in others if unit.position is not None]
 
     def _faulty_phase(self) -> None:
         wanted = self.random.randint(1, 4)

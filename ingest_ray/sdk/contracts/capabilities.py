@@ -8,7 +8,7 @@ from __future__ import annotations  # so that importing a contract does not impo
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from ingest_ray.sdk.contracts.comparison import KeySums, RowLookup
 from ingest_ray.sdk.contracts.source import Probe, RowSource
@@ -89,6 +89,24 @@ class LogStatus:
     retained_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class LogReader:
+    """A unit and sink of an endpoint that goes on from a position of its log: `known` is its checkpoint."""
+
+    unit_id: str
+    sink_id: str
+    known: Mapping[str, SegmentState]
+
+
+LogReaders: TypeAlias = Callable[[], Sequence[LogReader]]
+"""Reads the checkpoints, as they are now, of all units of an endpoint that need its log: several may share what keeps it. A unit that
+is disabled, paused or deleted is among them, until its log is dropped or its checkpoint is reset.
+
+Raises:
+    StateUnavailable, StateUnreadable: one of them cannot be read, so that nothing is known of what the others need.
+"""
+
+
 @runtime_checkable
 class ChangeLog(Protocol):
     """Reads changes of units in run mode CHANGES from the source's log, which the source keeps until it is told to let it go."""
@@ -102,12 +120,14 @@ class ChangeLog(Protocol):
         """
         ...
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
-        """Lets the log go below the checkpoint `known`, and never more: what it has is durably in the sink."""
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
+        """Lets the log go below the checkpoint `known` and those of all other units that share it, and never more: what they have is
+        durably in their sinks."""
         ...
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
-        """Removes what was made at the source; returns what that was. The unit must be loaded again after it."""
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]:
+        """Removes what was made at the source, except for what the other `readers` share; returns what that was. The unit must be loaded
+        again after it."""
         ...
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus: ...
@@ -132,7 +152,11 @@ class LogInventory(Protocol):
         ...
 
     def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
-        """Returns the name of what keeps the log for the unit, whether it is there or not. Makes no request."""
+        """Returns the name of what keeps the log for the unit alone, whether it is there or not. Makes no request."""
+        ...
+
+    def shared_log_name(self, endpoint: Endpoint) -> str:
+        """Returns the name of what keeps the log for all units of the endpoint, whether it is there or not. Makes no request."""
         ...
 
 

@@ -3,7 +3,7 @@
 from ingest_ray.catalog import endpoints, unit_configs
 from ingest_ray.kv.keys import unit_key
 from ingest_ray.registry import strategy_for
-from ingest_ray.sdk.contracts import ChangeLog, capability
+from ingest_ray.sdk.contracts import ChangeLog, LogReader, capability
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RunFault, RunMode, UnitSpec
@@ -11,9 +11,10 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.gate import find_dataset
 from ingest_ray.service.units.listing import configured_unit
 from ingest_ray.service.units.unit_status import UnitLog
-from ingest_ray.state import read_states
+from ingest_ray.state import read_log_readers, read_states
 from ingest_ray.state.lease import Lease, this_process
 from ingest_ray.state.sealed_secrets import open_source
+from ingest_ray.state.unit_state import mark_log_dropped
 
 
 class DroppedLog(Model):
@@ -68,9 +69,18 @@ def drop_unit_log(installation: Installation, unit: UnitRef) -> DroppedLog:
     """
     spec, vendor = _spec_of(installation, unit)
     log = capability(strategy_for(spec.endpoint.template), ChangeLog)
-    lease = Lease.acquire(installation.kv, unit_key(vendor, unit, spec.config.sink_id), "changes-drop", this_process())
+    key, kv = unit_key(vendor, unit, spec.config.sink_id), installation.kv
+    lease = Lease.acquire(kv, key, "changes-drop", this_process())
+    own = (unit.unit_id, spec.config.sink_id)
+
+    def others() -> list[LogReader]:
+        found = read_log_readers(kv, vendor, unit.endpoint_id)
+        return [reader for reader in found if (reader.unit_id, reader.sink_id) != own]
+
     try:
-        dropped = log.drop_log(spec)
+        dropped = log.drop_log(spec, others)
+        if dropped:
+            mark_log_dropped(kv, key, lease)
     finally:
         lease.release()
     return DroppedLog(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, dropped=tuple(dropped))

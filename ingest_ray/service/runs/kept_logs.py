@@ -56,28 +56,53 @@ def _keeps_logs(endpoint: Endpoint) -> bool:
 
 def kept_logs(installation: Installation, endpoint: Endpoint) -> list[KeptLogUse]:
     inventory = capability(strategy_for(endpoint.template), LogInventory)
-    owners = _owners(installation, endpoint.template)
+    owners, sharers = _owners(installation, endpoint.template), _sharers(installation, endpoint.template)
     found = inventory.list_logs(open_source(endpoint, installation.settings))
-    return [
-        _use(owners.get(log.name), log.removal).model_copy(
-            update={"name": log.name, "state": log.state, "retained_bytes": log.retained_bytes}
-        )
+    uses = [
+        _shared_use(sharers[log.name]) if log.name in sharers else _use(owners.get(log.name), log.removal)
         for log in found
     ]
+    return [
+        use.model_copy(update={"name": log.name, "state": log.state, "retained_bytes": log.retained_bytes})
+        for use, log in zip(uses, found, strict=True)
+    ]
+
+
+def _sharers(installation: Installation, template: str) -> Mapping[str, list[UnitConfig]]:
+    """The units of each endpoint that has units in run mode CHANGES, by the name of the log that they share."""
+    shared: dict[str, list[UnitConfig]] = {}
+    for endpoint, config in _configured(installation, template):
+        inventory = capability(strategy_for(template), LogInventory)
+        shared.setdefault(inventory.shared_log_name(endpoint), []).append(config)
+    return shared
+
+
+def _shared_use(configs: list[UnitConfig]) -> KeptLogUse:
+    """A unit that has not dropped its log holds the shared one until it is far behind, whether it can run or not."""
+    endpoint_id = configs[0].endpoint_id
+    use = KeptLogUse(name="", state="", endpoint_id=endpoint_id)
+    if any(config.run_mode is RunMode.CHANGES and config.enabled for config in configs):
+        return use
+    reason = f"no unit of endpoint '{endpoint_id}' that is enabled has run_mode CHANGES"
+    remedy = f"enable them, or drop their logs: ingest-ray changes drop {endpoint_id} UNIT"
+    return use.model_copy(update={"reason": reason, "remedy": remedy})
 
 
 def _owners(installation: Installation, template: str) -> Mapping[str, UnitConfig]:
     """The units of all endpoints of the template, by the names of their logs: another endpoint may be of the same database."""
+    owners = {}
+    for endpoint, config in _configured(installation, template):
+        inventory = capability(strategy_for(template), LogInventory)
+        owners[inventory.log_name(endpoint, config)] = config
+    return owners
+
+
+def _configured(installation: Installation, template: str) -> list[tuple[Endpoint, UnitConfig]]:
     with installation.catalog.read() as connection:
         known = {entry.endpoint.endpoint_id: entry.endpoint for entry in endpoints.listed(connection)}
         configs = [item.config for item in unit_configs.listed(connection)]
-    owners = {}
-    for config in configs:
-        endpoint = known.get(config.endpoint_id)
-        if endpoint is not None and endpoint.template == template:
-            inventory = capability(strategy_for(template), LogInventory)
-            owners[inventory.log_name(endpoint, config)] = config
-    return owners
+    found = [(known[config.endpoint_id], config) for config in configs if config.endpoint_id in known]
+    return [(endpoint, config) for endpoint, config in found if endpoint.template == template]
 
 
 def _use(owner: UnitConfig | None, removal: str) -> KeptLogUse:

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from ingest_ray.sdk.contracts import Descriptor, KeptLog, LogInventory, LogStatus, Probe, ReadContext
+from ingest_ray.sdk.contracts import Descriptor, KeptLog, LogInventory, LogReaders, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.errors import IngestError, ModeUnsupported
 from ingest_ray.sdk.types import (
     ConnectionReport,
@@ -37,9 +37,9 @@ class TableLog(Protocol):
 
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None: ...
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None: ...
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None: ...
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]: ...
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]: ...
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus: ...
 
@@ -82,6 +82,9 @@ class LogStrategy(SqlStrategy):
 
     def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
         return self._log.log_name(endpoint, unit) if isinstance(self._log, LogInventory) else ""
+
+    def shared_log_name(self, endpoint: Endpoint) -> str:
+        return self._log.shared_log_name(endpoint) if isinstance(self._log, LogInventory) else ""
 
     def list_units(self, endpoint: Endpoint, datasets: Sequence[Dataset]) -> Sequence[Unit]:
         logged = {dataset.name for dataset in datasets if self._log.has_changes_of(dataset)}
@@ -127,11 +130,11 @@ class LogStrategy(SqlStrategy):
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
         self._log.open_log(spec, known)
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
-        self._log.advance_log(spec, known)
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
+        self._log.advance_log(spec, known, readers)
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
-        return self._log.drop_log(spec)
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]:
+        return self._log.drop_log(spec, readers)
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         return self._log.read_log_status(spec, known)

@@ -1,6 +1,6 @@
 """Replaces the product's clock and sleep for the time of one history: a wait lets the other simulated processes go on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +11,7 @@ import pytest
 
 from ingest_ray.run import change_log as run_change_log
 from ingest_ray.run import unchanged
-from ingest_ray.sdk.contracts import KV, Probe, ReadContext, RowSource
+from ingest_ray.sdk.contracts import KV, LogReader, Probe, ReadContext, RowSource
 from ingest_ray.sdk.types import UnitSpec
 from ingest_ray.sinks.databases import conflicts, stage_loader
 from ingest_ray.state.lease import is_live
@@ -21,7 +21,8 @@ from ingest_strategies.jdbc.planning import counters, lookback
 from ingest_strategies.jdbc.planning import unchanged as quick_check
 from ingest_strategies.jdbc.postgres import horizon as postgres_horizon
 from ingest_strategies.jdbc.postgres.changes import change_log as postgres_log
-from ingest_strategies.jdbc.postgres.changes import slot
+from ingest_strategies.jdbc.postgres.changes import slot, slot_lock
+from ingest_strategies.jdbc.postgres.changes.log_parts import forget_parts
 from tests.simulation.databases.database_table import DatabaseTable
 from tests.simulation.scheduler import Scheduler
 
@@ -74,7 +75,12 @@ def _look_up(dialect: Any, spec: UnitSpec, keys: pa.RecordBatch, context: ReadCo
 
 @contextmanager
 def simulated_world(
-    scheduler: Scheduler, random: Random, kv: KV, strategies: Mapping[str, RowSource], unit_writer: object
+    scheduler: Scheduler,
+    random: Random,
+    kv: KV,
+    strategies: Mapping[str, RowSource],
+    unit_writer: object,
+    readers_of: Callable[[KV, str], list[LogReader]],
 ) -> Iterator[None]:
     """`strategies`: by run."""
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +101,11 @@ def simulated_world(
         patch.setattr(run_change_log, "_log_of", lambda context: strategies[context.order.run_id].log)  # type: ignore[attr-defined]
         patch.setattr(postgres_log, "open_probe", _open_table_probe)
         patch.setattr(change_rows, "look_up", _look_up)
-        patch.setattr(slot, "time", SimulatedTime(scheduler))
+        for waiting in (slot, slot_lock):
+            patch.setattr(waiting, "time", SimulatedTime(scheduler))
+        patch.setattr(slot_lock, "POLL_S", POLL_S)
+        patch.setattr(run_change_log, "readers_of", readers_of)
+        forget_parts()
         patch.setattr(conflicts, "random", random)
         patch.setattr(stage_loader, "RowHash", CountedRows)
         yield

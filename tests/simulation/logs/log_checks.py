@@ -1,19 +1,24 @@
 """What must be true of checkpoints of a log, of the slot, and of the sink at the end."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number
 from tests.simulation.invariants import InvariantChecker
 from tests.simulation.logs.log_server import LogTable
 from tests.simulation.logs.log_sink import LogSinkServer, changes_of
+from tests.simulation.logs.other_units import OtherUnit
+from tests.simulation.scheduler import Process
 from tests.simulation.source_table import Row
 
 
 @dataclass
 class LogChecker(InvariantChecker):
     server: LogSinkServer = None  # type: ignore[assignment]
+    others: list[OtherUnit] = field(default_factory=list)
+    leased: dict[str, Process] = field(default_factory=dict)
+    """The processes that run other units."""
     durable: int = 0
     """The highest position that a checkpoint ever had: of a load, its horizon."""
     horizon: int = 0
@@ -43,7 +48,8 @@ class LogChecker(InvariantChecker):
 
     def _check_sink(self, watermark: int) -> None:
         server = self.server
-        if all(slot.is_lost for slot in self.log.slots.values()):
+        slot = self.log.slots.get(self.log.main_slot) or self.log.slots.get(self.log.shared_slot)
+        if slot is None or slot.is_lost:
             return  # it is wrong where the slot was lost before the load was planned; the next round ends with E_LOG_GONE
         if server.is_tainted or watermark < max(server.highest, server.load_end):
             return
@@ -67,9 +73,20 @@ class LogChecker(InvariantChecker):
             if "::segment::" in key and document["state"]["watermark"] is not None:
                 self.watermarks[key] = lsn_number(document["state"]["watermark"][0])
 
-    def check_slot(self, to: int) -> None:
-        if to > self.durable:
+    def check_slot(self, name: str, to: int) -> None:
+        slots, confirmed = self.log.slots, self.log.slots[name].confirmed
+        if name == self.log.main_slot and to > self.durable:
             self.report_violation(f"the slot is moved to {to:X}, and no checkpoint is above {self.durable:X}")
+        if name != self.log.shared_slot:
+            return
+        needed = {unit.unit_id: unit.position for unit in self.others if unit.slot not in slots}
+        if self.log.main_slot not in slots:
+            needed["the unit"] = max(self.watermarks.values(), default=None)
+        for unit_id, position in needed.items():
+            if position is not None and confirmed <= position < to:
+                self.report_violation(
+                    f"the shared slot is moved to {to:X}, and {unit_id} needs it from {position:X} on"
+                )
 
     def check_final_rows(self, write: str, shown: Counter[tuple[int, int]], newest: dict[int, int]) -> None:
         end = self.log.end

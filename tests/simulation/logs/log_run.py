@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.run import change_log
 from ingest_ray.run.context import AttemptResult
-from ingest_ray.sdk.contracts import Probe
+from ingest_ray.sdk.contracts import LogReader, Probe
 from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import RunState, Scope
 from ingest_ray.state.writer import StateWriter
+from tests.simulation.logs.log_checks import LogChecker
 from tests.simulation.logs.log_strategy import LogStrategy
+from tests.simulation.logs.other_units import OtherUnit
 from tests.simulation.run_order import ORDER, UNIT
 from tests.simulation.simulated_run import SimulatedRun
 
@@ -37,6 +39,33 @@ class LogRun(SimulatedRun):
             self.outcome = "running" if has_more else ended
             if not has_more:
                 return
+
+    def start(self) -> None:
+        """Other units of the same launch: their processes die with this one's."""
+        super().start()
+        checker, strategy = self.checker, self.strategy
+        assert isinstance(checker, LogChecker)
+        assert isinstance(strategy, LogStrategy)
+        if not checker.others:
+            checker.others = [OtherUnit(f"public.other{number}", strategy.spec) for number in (1, 2)]
+        for unit in checker.others:
+            if self.faults.random.random() < 0.6:
+                self.scheduler.spawn(self.driver, partial(self._run_other, unit))
+
+    def _run_other(self, unit: OtherUnit) -> None:
+        checker = self.checker
+        assert isinstance(checker, LogChecker)
+        for _ in range(self.faults.random.choice([1, 3, 8])):
+            if not checker.leased.get(unit.unit_id, self.driver).is_alive or unit.unit_id not in checker.leased:
+                checker.leased[unit.unit_id] = self.driver  # one run at a time
+            if checker.leased[unit.unit_id] is self.driver:
+                unit.run(self.strategy, self.scheduler.pause, self._readers, checker.report_violation)
+            self.scheduler.sleep(self.faults.random.uniform(0.0, 20.0))
+        if checker.leased.get(unit.unit_id) is self.driver:
+            del checker.leased[unit.unit_id]
+
+    def _readers(self) -> list[LogReader]:
+        return change_log.readers_of(self.kv, UNIT)
 
     def _before_probe(self, writer: StateWriter) -> None:
         change_log.open_log(self._context, writer.segments)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from tests.simulation.scheduler import Process
 from tests.simulation.source_table import Row, SourceTable
 
 KEYS = 24
@@ -25,6 +26,8 @@ LOG_FAULTS = (
     "log: large value not repeated",
     "log: other tables changed",
     "log: more than was asked for",
+    "log: slot copied",
+    "log: unit joined the others",
 )
 
 
@@ -66,6 +69,9 @@ class ReplicationSlot:
     flushed: int
     """What the server has on disk of `confirmed`."""
     is_lost: bool = False
+    is_new: bool = False
+    """It is being made, and has no position yet."""
+    maker: Process | None = None
 
 
 class LogTable(SourceTable):
@@ -79,12 +85,17 @@ class LogTable(SourceTable):
         """The table after each commit of the log, in its order."""
         self.slots: dict[str, ReplicationSlot] = {}
         self.slots_made = 0
+        """For the unit that is loaded and judged."""
+        self.main_slot = self.shared_slot = ""
+        self.locks: dict[str, Process] = {}
+        self.restarts = 0
+        self.has_lost_logs = False
         self.looked_up: set[int] = set()
         """Keys whose rows a reader of the log read from the table itself: in the sink they may be ahead."""
         self.running: list[LogTransaction] = []
         """Open, or in the log and not visible."""
         self.note = note_fault
-        self.on_slot_moved: Callable[[int], None] = lambda _to: None
+        self.on_slot_moved: Callable[[str, int], None] = lambda _name, _to: None
         self._xid = 700
 
     def segment_of(self, key: int) -> str:
@@ -199,6 +210,7 @@ class LogTable(SourceTable):
         if not slots:
             return
         slot = self.slots[self.random.choice(slots)]
+        self.has_lost_logs |= draw < 0.24
         if draw < 0.08:
             self.note("log: slot dropped")
             self.slots.clear()
@@ -214,23 +226,26 @@ class LogTable(SourceTable):
     def restart(self) -> None:
         """Open transactions are rolled back; committed ones are visible; slots are as they were flushed."""
         self.note("log: server restarted")
+        self.restarts += 1
+        self.locks.clear()
         for transaction in list(self.running):
             if transaction.lsn is not None:
                 self._show(transaction)
         self.running.clear()
+        self.slots = {name: slot for name, slot in self.slots.items() if not slot.is_new}
         for slot in self.slots.values():
             if slot.flushed < slot.confirmed:
                 self.note("log: slot went back")
             slot.confirmed = slot.flushed
 
     def make_slot(self, name: str) -> ReplicationSlot:
-        self.slots[name] = ReplicationSlot(self.end, self.end)
-        self.slots_made += 1
+        self.slots[name] = ReplicationSlot(self.end, self.end, is_new=True)
+        self.slots_made += name == self.main_slot
         return self.slots[name]
 
     def move_slot(self, name: str, to: int) -> None:
         slot = self.slots[name]
-        self.on_slot_moved(to)
+        self.on_slot_moved(name, to)
         slot.confirmed = max(slot.confirmed, min(to, self.end))
         if self.random.random() < 0.2:
             slot.flushed = slot.confirmed

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import pack
 from typing import Any
 
@@ -18,8 +18,8 @@ from ingest_strategies.jdbc.dialect import AxisColumn, Session, TableSize
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text
 from ingest_strategies.jdbc.postgres.dialect import Postgres
 from tests.simulation.fault_injection import FaultInjector
-from tests.simulation.logs.log_server import LogRow, LogTable, LogTransaction, Operation
-from tests.simulation.scheduler import Scheduler
+from tests.simulation.logs.log_server import LogRow, LogTable, LogTransaction, Operation, ReplicationSlot
+from tests.simulation.scheduler import Process, Scheduler
 
 OID = 16_400
 COLUMNS = (("id", 1, 20), ("at", 0, 20), ("big", 0, 25))  # name, whether it is of the key, type
@@ -30,6 +30,25 @@ class LogSession:
     table: LogTable
     scheduler: Scheduler
     faults: FaultInjector
+    locked_at: int | None = None
+    """How often the server had been restarted when this session got a lock: a restart ends the session."""
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[bool]:
+        """The server releases the lock of a process that dies, and all of them when it is restarted."""
+        self._begin_request()
+        holder, process = self.table.locks.get(name), self.scheduler.current_process() or Process("history")
+        if holder is not None and holder.is_alive:
+            yield False
+            return
+        self.table.locks[name] = process
+        self.locked_at = self.table.restarts
+        try:
+            yield True
+        finally:
+            if self.table.locks.get(name) is process and self.locked_at == self.table.restarts:
+                del self.table.locks[name]
+            self.locked_at = None
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         self._begin_request()
@@ -49,10 +68,20 @@ class LogSession:
         self.scheduler.pause()
         if self.faults.occurs("source: not answered"):
             raise SourceUnavailable("the source does not answer")
+        if self.locked_at is not None and self.locked_at != self.table.restarts:
+            raise SourceUnavailable("the server was restarted")
 
     def _answer(self, sql: str) -> list[tuple[Any, ...]]:
-        if "pg_logical_slot_peek_binary_changes" in sql:
-            return [(sum(message[:1] in (b"I", b"U", b"D", b"T") for message in self._peek(sql)),)]
+        if "pg_copy_logical_replication_slot" in sql:
+            name, to = _texts(sql)
+            self._found(name)
+            if self.table.random.random() < 0.2 or to in self.table.slots:
+                raise SourceUnavailable("all replication slots are in use")
+            self.table.note("log: slot copied")
+            self.table.slots[to] = replace(self.table.slots[name])
+            return [(to,)]
+        if "SELECT slot_name::text FROM pg_replication_slots" in sql:
+            return [(name,) for name in self.table.slots]
         if "pg_create_logical_replication_slot" in sql:
             return self._make_slot(_texts(sql)[0])
         if "pg_replication_slot_advance" in sql:
@@ -61,6 +90,8 @@ class LogSession:
             self.table.move_slot(name, lsn_number(to))
             return [(to,)]
         if "pg_drop_replication_slot" in sql:
+            if (found := self.table.slots.get(_texts(sql)[0])) is not None and found.is_new and self._makes(found):
+                raise SourceUnavailable("the replication slot is active")
             return [("",)] if self.table.slots.pop(_texts(sql)[0], None) is not None else []
         if named := re.findall(r"FROM pg_replication_slots .*slot_name = '(\w+)'", sql, re.DOTALL):
             return self._slot(named[0])
@@ -81,22 +112,43 @@ class LogSession:
         slot = self.table.slots.get(name)
         if slot is None:
             return []
-        at = "" if slot.is_lost else lsn_text(slot.confirmed)
-        return [(0, at, at, "lost" if slot.is_lost else "reserved", "pgoutput", True, lsn_text(self.table.end))]
+        at = "" if slot.is_lost or slot.is_new else lsn_text(slot.confirmed)
+        status = "lost" if slot.is_lost else "reserved"
+        return [
+            (
+                int(slot.is_new),
+                at,
+                at,
+                status,
+                "pgoutput",
+                True,
+                lsn_text(self.table.end),
+                1_000,
+                str(self.table.restarts),
+            )
+        ]
 
     def _found(self, name: str) -> None:
-        if name not in self.table.slots or self.table.slots[name].is_lost:
+        if name not in self.table.slots or self.table.slots[name].is_lost or self.table.slots[name].is_new:
             raise SourceUnavailable(f"replication slot '{name}' does not exist, or cannot be read")
+
+    def _makes(self, slot: ReplicationSlot) -> bool:
+        """A backend goes on for a process that died, until it has made the slot."""
+        return slot.maker is not None and slot.maker.is_alive
 
     def _make_slot(self, name: str) -> list[tuple[Any, ...]]:
         if name in self.table.slots:
             raise SourceUnavailable(f"replication slot '{name}' already exists")
         slot = self.table.make_slot(name)
+        slot.maker = self.scheduler.current_process()
         running = [some for some in self.table.running if some.lsn is None]
         self.scheduler.wait_for(
             lambda: all(some.lsn is not None or some not in self.table.running for some in running), 60
         )
+        if self.table.slots.get(name) is not slot:
+            raise SourceUnavailable("the server was restarted")
         slot.confirmed = slot.flushed = self.table.end
+        slot.is_new = False
         return [(lsn_text(slot.confirmed),)]
 
     def _peek(self, sql: str) -> Iterator[bytes]:
@@ -119,6 +171,9 @@ _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
     "max_replication_slots": [(40, 0, False)],
     "wal_level": [("logical", 160_000)],
     "rolreplication": [(True,)],
+    "pg_publication_rel": [(100,)],
+    "SELECT 1::bigint FROM pg_publication": [],
+    "count(*)::bigint FROM pg_publication": [(0,)],
     "FROM pg_publication": [(True, True, True, "")],
     "attgenerated": [],
     "format_type(a.atttypid": [("id", "bigint"), ("at", "bigint"), ("big", "text")],

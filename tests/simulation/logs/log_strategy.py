@@ -28,6 +28,7 @@ from ingest_ray.sdk.types import (
 from ingest_strategies.jdbc.planning.probe import TableProbe
 from ingest_strategies.jdbc.postgres.changes.change_log import PostgresLog
 from ingest_strategies.jdbc.postgres.changes.lsn import number_of
+from ingest_strategies.jdbc.postgres.changes.slot import shared_name, slot_name
 from ingest_strategies.jdbc.table_view import TableView
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.integer_strategy import KEY, IntegerStrategy, is_inside
@@ -48,6 +49,7 @@ class LogStrategy(IntegerStrategy):
         self.dialect.strategy = self
         self.log = PostgresLog(self.dialect)
         self._snapshot: dict[int, LogRow] = {}
+        table.main_slot, table.shared_slot = slot_name(self.spec), shared_name(self.spec.endpoint)
 
     def probe(self, known: Mapping[str, SegmentState]) -> AbstractContextManager[Probe]:
         return self.log.probe(self.spec, known)

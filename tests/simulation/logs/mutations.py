@@ -1,6 +1,8 @@
 """Deliberate bugs in the code for changes from a log: the histories of the world of logs must detect each of them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +13,9 @@ from ingest_ray.state.writer import StateWriter
 from ingest_strategies.jdbc.changes.change import Change
 from ingest_strategies.jdbc.changes.change_rows import RowWriter
 from ingest_strategies.jdbc.changes.net_changes import NetChanges
-from ingest_strategies.jdbc.postgres.changes import change_log, log_reader, slot
+from ingest_strategies.jdbc.postgres.changes import change_log, log_reader, shared_slot, slot, unit_slot
 from ingest_strategies.jdbc.postgres.changes.change_log import PostgresLog
+from ingest_strategies.jdbc.postgres.changes.log_parts import LogPart
 from ingest_strategies.jdbc.postgres.changes.lsn import number_of, position_of
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -32,7 +35,8 @@ def changes_folded_before_their_commit(patch: pytest.MonkeyPatch) -> None:
 
 def slot_moved_to_the_end_of_the_log(patch: pytest.MonkeyPatch) -> None:
     move = slot.advance_slot
-    patch.setattr(change_log, "advance_slot", lambda session, found, to: move(session, found, found.end))
+    for module in (change_log, shared_slot):
+        patch.setattr(module, "advance_slot", lambda session, found, to: move(session, found, found.end))
 
 
 def slot_moved_to_the_horizon_of_the_round(patch: pytest.MonkeyPatch) -> None:
@@ -43,7 +47,7 @@ def slot_moved_to_the_horizon_of_the_round(patch: pytest.MonkeyPatch) -> None:
         open_log(self, spec, known)
         ends = [scope.target.upper for state in known.values() for scope in state.scopes]
         with self._dialect.open(spec.endpoint) as session:
-            found = slot.read_slot(session, slot.slot_name(spec))
+            found = unit_slot.find_unit_slot(session, spec).slot
             for end in ends:
                 if end is not None and found is not None and "/" in str(end[0]):
                     slot.advance_slot(session, found, number_of(end))
@@ -56,7 +60,7 @@ def slot_moved_before_the_round_is_committed(patch: pytest.MonkeyPatch) -> None:
 
     def consuming(session: Any, spec: UnitSpec, piece: Slice, context: Any) -> Iterator[Change]:
         changes = list(read(session, spec, piece, context))
-        found = slot.read_slot(session, slot.slot_name(spec))
+        found = unit_slot.find_unit_slot(session, spec).slot
         assert found is not None
         assert piece.interval.upper is not None
         slot.advance_slot(session, found, number_of(piece.interval.upper))
@@ -81,17 +85,38 @@ def unchanged_value_stored_as_null(patch: pytest.MonkeyPatch) -> None:
 
 
 def _bounds_moved(patch: pytest.MonkeyPatch, lower: int, upper: int) -> None:
-    read = log_reader.read_changes
+    """Of the changes that are taken from a part, which is read as it should be."""
+    read, find, asked = log_reader.read_changes, log_reader.find_or_read, list[int]()
+
+    def found(session: Any, spec: UnitSpec, low: int, high: int, **options: Any) -> Any:
+        return find(session, spec, *asked, **options)
 
     def moved(session: Any, spec: UnitSpec, piece: Slice, context: Any) -> Iterator[Change]:
         assert piece.interval.lower is not None
         assert piece.interval.upper is not None
+        asked[:] = [number_of(piece.interval.lower), number_of(piece.interval.upper)]
         low, high = number_of(piece.interval.lower) + lower, number_of(piece.interval.upper) + upper
         interval = Interval(lower=position_of(max(low, 0)), upper=position_of(high))
         yield from read(session, spec, piece.model_copy(update={"interval": interval}), context)
 
     patch.setattr(log_reader, "read_changes", moved)
-    patch.setattr(log_reader, "require_slot", lambda found, name, begun: found)
+    patch.setattr(log_reader, "find_or_read", found)
+    _read_without_a_look_at_the_slot(patch)
+
+
+def _read_without_a_look_at_the_slot(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(log_reader, "find_unit_slot", lambda session, spec: SimpleNamespace(require=lambda begun: None))
+
+
+def _parts_said_to_be_whole(patch: pytest.MonkeyPatch) -> None:
+    read = unit_slot.read_part
+
+    def whole(*given: Any) -> Any:
+        part = read(*given)
+        part.lower = 0
+        return part
+
+    patch.setattr(unit_slot, "read_part", whole)
 
 
 def interval_without_its_lower_bound(patch: pytest.MonkeyPatch) -> None:
@@ -113,12 +138,14 @@ def log_that_is_gone_not_noticed(patch: pytest.MonkeyPatch) -> None:
             return slot.require_slot(found, name, begun)
         return found
 
-    for module in (change_log, log_reader):
+    for module in (change_log, unit_slot):
         patch.setattr(module, "require_slot", careless)
+    _parts_said_to_be_whole(patch)
 
 
 def log_that_goes_while_it_is_read_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(log_reader, "require_slot", lambda found, name, begun: found)
+    _read_without_a_look_at_the_slot(patch)
+    _parts_said_to_be_whole(patch)
 
 
 def lost_slot_made_again(patch: pytest.MonkeyPatch) -> None:
@@ -177,12 +204,8 @@ def values_of_a_moved_row_not_looked_up(patch: pytest.MonkeyPatch) -> None:
 
 def part_of_the_log_taken_for_empty(patch: pytest.MonkeyPatch) -> None:
     """The first change of a part is not looked at."""
-    rows = change_log.has_changes_below
-    patch.setattr(
-        change_log,
-        "has_changes_below",
-        lambda session, spec, upper, version: rows(session, spec, upper - 40_000, version),
-    )
+    has_changes = LogPart.has_changes
+    patch.setattr(LogPart, "has_changes", lambda self, oid, lower: has_changes(self, oid, lower + 40_000))
 
 
 def log_moved_on_without_a_look_at_the_state(patch: pytest.MonkeyPatch) -> None:
@@ -193,7 +216,7 @@ def log_moved_on_without_a_look_at_the_state(patch: pytest.MonkeyPatch) -> None:
         log = run_change_log._log_of(context)
         if context.reporter.plan_summary is not None:
             with log._dialect.open(context.order.spec.endpoint) as session:  # type: ignore[attr-defined]
-                found = slot.read_slot(session, slot.slot_name(context.order.spec))
+                found = unit_slot.find_unit_slot(session, context.order.spec).slot
                 if found is not None and not found.is_lost:
                     slot.advance_slot(session, found, found.end)
         return advance(context, result)
@@ -201,7 +224,55 @@ def log_moved_on_without_a_look_at_the_state(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(run_change_log, "advance_log", to_end)
 
 
+def shared_slot_moved_to_the_checkpoint_of_one_unit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(shared_slot, "_common_position", lambda session, spec, found, begun, readers, apart: begun)
+
+
+def unit_that_joins_wherever_the_slot_is(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(shared_slot, "_may_join", lambda session, spec, found, begun: True)
+
+
+def shared_slot_without_a_lock(patch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def free(session: Any, name: str) -> Iterator[None]:
+        yield
+
+    patch.setattr(shared_slot, "slot_lock", free)
+
+
+def readers_looked_up_before_the_lock(patch: pytest.MonkeyPatch) -> None:
+    advance, seen = change_log.advance_shared_slot, dict[int, set[str]]()
+
+    def early(session: Any, spec: UnitSpec, begun: int, readers: Any) -> None:
+        known, seen[id(session)] = readers(), slot.list_slot_names(session)
+        advance(session, spec, begun, lambda: known)
+
+    patch.setattr(change_log, "advance_shared_slot", early)
+    patch.setattr(shared_slot, "list_slot_names", lambda session: set(seen[id(session)]))
+
+
+def unit_that_lags_left_behind(patch: pytest.MonkeyPatch) -> None:
+    """Without a slot of its own."""
+    patch.setattr(shared_slot, "_set_apart", lambda session, found, name: True)
+
+
+def part_of_another_interval_taken(patch: pytest.MonkeyPatch) -> None:
+    find = unit_slot.find_part
+
+    def any_part(found: Any, publication: str, fits: Any) -> Any:
+        return find(found, publication, fits) or find(found, publication, lambda part: True)
+
+    patch.setattr(unit_slot, "find_part", any_part)
+    _parts_said_to_be_whole(patch)
+
+
 LOG_MUTATIONS: Sequence[Patch] = (
+    shared_slot_moved_to_the_checkpoint_of_one_unit,
+    unit_that_joins_wherever_the_slot_is,
+    shared_slot_without_a_lock,
+    readers_looked_up_before_the_lock,
+    unit_that_lags_left_behind,
+    part_of_another_interval_taken,
     changes_folded_before_their_commit,
     slot_moved_to_the_end_of_the_log,
     slot_moved_to_the_horizon_of_the_round,

@@ -46,7 +46,7 @@ class PostgresConfig(SqlConfig):
     """Whether a pooler gives each transaction another backend: then no snapshot is exported. `auto`: noticed by the backends;
     `none` also where a pooler gives each connection one backend."""
     publication: str | None = None
-    """An existing publication with the tables of units that run CHANGES; None: each unit makes one of its own."""
+    """An existing publication with the tables of units that run CHANGES; None: they make one together."""
     slot_prefix: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")] = "ingest"
     """The first part of the names of replication slots and publications: installations that share a database need different ones."""
 

@@ -236,6 +236,14 @@ class PostgresSession(AdbcSession):
         self.end()
 
     @contextmanager
+    def holding(self, name: str) -> Iterator[bool]:
+        """A transaction that has the advisory lock of this name; yields False where another session has it. What the lock guards is
+        done by this session, so that a lost connection ends both."""
+        sql = f"SELECT pg_try_advisory_xact_lock(hashtextextended({quoted_text(name)}, 0))"
+        with self._transaction():
+            yield bool(self._marked_rows(sql)[0][0])
+
+    @contextmanager
     def qualified_names(self) -> Iterator[None]:
         """Type names outside of `pg_catalog` are qualified by the statements within."""
         self._path = CATALOG_PATH

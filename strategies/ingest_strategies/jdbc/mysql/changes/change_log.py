@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from ingest_ray.sdk.changes import has_changes, table_columns
-from ingest_ray.sdk.contracts import LogStatus, Probe, ReadContext
+from ingest_ray.sdk.contracts import LogReaders, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
     Dataset,
@@ -92,10 +92,10 @@ class MysqlLog:
             if begun is not None:
                 require_log(read_log_table(session, spec), begun)
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
         """The server lets its log go by itself (`binlog_expire_logs_seconds`)."""
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]:
         return []
 
     def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import JsonValue
 
 from ingest_ray.sdk.changes import has_changes, table_columns
-from ingest_ray.sdk.contracts import KeptLog, LogStatus, Probe, ReadContext
+from ingest_ray.sdk.contracts import KeptLog, LogReaders, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.types import (
@@ -34,21 +34,28 @@ from ingest_strategies.jdbc.planning.scopes import first_load_scopes
 from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.backlog import (
     begun_at,
-    has_changes_below,
     lag_s,
     refuse_retained,
+    retained_for,
 )
 from ingest_strategies.jdbc.postgres.changes.inventory import list_slots
+from ingest_strategies.jdbc.postgres.changes.log_parts import release_parts
 from ingest_strategies.jdbc.postgres.changes.log_reader import read_log
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of, position_of
 from ingest_strategies.jdbc.postgres.changes.publication import (
     check_generated,
     check_identity,
+    check_published,
     drop_publication,
-    ensure_publication,
     publication_name,
+    publish_table,
 )
 from ingest_strategies.jdbc.postgres.changes.readiness import diagnose_log
+from ingest_strategies.jdbc.postgres.changes.shared_slot import (
+    advance_shared_slot,
+    leave_shared_slot,
+    prepare_shared_slot,
+)
 from ingest_strategies.jdbc.postgres.changes.slot import (
     advance_slot,
     check_server,
@@ -58,8 +65,10 @@ from ingest_strategies.jdbc.postgres.changes.slot import (
     read_log_end,
     read_slot,
     require_slot,
+    shared_name,
     slot_name,
 )
+from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.reader import read
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted_text
@@ -94,19 +103,29 @@ class PostgresLog:
 
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
         begun = begun_at(known.get(SEGMENT), spec)
-        name = slot_name(spec)
         with self._dialect.open(spec.endpoint) as session:
             version = self._check(session, spec)
-            slot = read_slot(session, name)
-            ensure_publication(session, spec, version, is_first=begun is None)
             if begun is None:
-                if slot is not None:  # of a load that counted nothing, or of a checkpoint that was forgotten
-                    drop_slot(session, name)
-                create_slot(session, name, version)
+                self._make_slot(session, spec, version)
                 return
-            slot = require_slot(slot, name, begun)
-            advance_slot(session, slot, begun)
-            refuse_retained(spec, read_slot(session, name))
+            found = find_unit_slot(session, spec)
+            check_published(session, spec, found.publication, is_first=False)
+            slot = found.require(begun)
+            if found.is_own:
+                advance_slot(session, slot, begun)
+                prepare_shared_slot(session, spec, version)
+                found = find_unit_slot(session, spec)
+            if found.slot is not None:
+                refuse_retained(spec, found.slot, begun, is_own=found.is_own)
+
+    def _make_slot(self, session: Session, spec: UnitSpec, version: int) -> None:
+        """One for the unit alone. The one that is there is of a load that counted nothing, or of a checkpoint that was forgotten."""
+        name = slot_name(spec)
+        drop_slot(session, name)
+        drop_publication(session, name)
+        publish_table(session, spec, version)
+        create_slot(session, name, version)
+        prepare_shared_slot(session, spec, version)
 
     def _check(self, session: Session, spec: UnitSpec) -> int:
         version = check_server(session, spec.endpoint.endpoint_id)
@@ -119,39 +138,43 @@ class PostgresLog:
             )
         return version
 
-    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
+    def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
         begun, name = begun_at(known.get(SEGMENT), spec), slot_name(spec)
         if begun is None:
             return
+        is_loaded = known[SEGMENT].is_loaded
         with self._dialect.open(spec.endpoint) as session:
             slot = read_slot(session, name)
             if slot is not None and not slot.is_lost:
                 advance_slot(session, slot, begun)
+                release_parts(name, begun, slot.server)
+            if is_loaded:
+                advance_shared_slot(session, spec, begun, readers)
 
-    def drop_log(self, spec: UnitSpec) -> Sequence[str]:
+    def drop_log(self, spec: UnitSpec, readers: LogReaders) -> Sequence[str]:
         name = slot_name(spec)
         with self._dialect.open(spec.endpoint) as session:
             dropped = [f"replication slot {name}"] if drop_slot(session, name) else []
-            return dropped + ([f"publication {name}"] if drop_publication(session, spec) else [])
+            dropped += [f"publication {name}"] if drop_publication(session, name) else []
+            return dropped + leave_shared_slot(session, spec, readers)
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         with self._dialect.open(spec.endpoint) as session:
-            slot = read_slot(session, slot_name(spec))
-            if slot is None:
-                return LogStatus(name=slot_name(spec), state="none")
-            begun = begun_at(known.get(SEGMENT), spec)
-            if slot.is_lost or begun is None:
-                return LogStatus(
-                    name=slot.name, state="lost" if slot.is_lost else "new", retained_bytes=slot.retained_bytes
-                )
+            found, begun = find_unit_slot(session, spec), begun_at(known.get(SEGMENT), spec)
+            slot = found.slot
+            if slot is None or (begun is None and not found.is_own):
+                return LogStatus(name=found.name, state="none")
+            if slot.is_lost or begun is None or slot.confirmed is None or slot.confirmed > begun:
+                state = "new" if begun is None and not slot.is_lost else "lost"
+                return LogStatus(name=slot.name, state=state, retained_bytes=slot.retained_bytes)
             return LogStatus(
                 name=slot.name,
                 state=slot.wal_status,
                 position=lsn_text(begun),
                 end=lsn_text(slot.end),
                 lag_bytes=max(0, slot.end - begun),
-                lag_s=lag_s(session, spec, slot),
-                retained_bytes=slot.retained_bytes,
+                lag_s=lag_s(session, slot, found.publication, begun),
+                retained_bytes=retained_for(slot, begun, is_own=found.is_own),
             )
 
     def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
@@ -164,6 +187,9 @@ class PostgresLog:
 
     def log_name(self, endpoint: Endpoint, unit: UnitConfig) -> str:
         return name_of(endpoint, unit)
+
+    def shared_log_name(self, endpoint: Endpoint) -> str:
+        return shared_name(endpoint)
 
     # --- planning
 
@@ -196,19 +222,22 @@ class PostgresLog:
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
-            version = check_server(session, spec.endpoint.endpoint_id)
-            slot = require_slot(read_slot(session, slot_name(spec)), slot_name(spec), lower)
+            check_server(session, spec.endpoint.endpoint_id)
+            found = find_unit_slot(session, spec)
+            slot = found.require(lower)
             end, round_bytes = max(slot.end, lower), ROUND_SLICES * spec.policy.target_slice_bytes
             upper = min(end, lower + round_bytes)
+            has_any = unfinished is not None
             if unfinished is not None and unfinished.target.upper is not None:
                 upper = number_of(unfinished.target.upper)
-            has_any = unfinished is not None or has_changes_below(session, spec, upper, version)
-            require_slot(
-                read_slot(session, slot.name), slot.name, lower
-            )  # it had all of it while it was looked through
+            elif upper > lower:
+                part = find_or_read(session, spec, lower, upper, is_exact=False)
+                upper = part.upper
+                has_any = part.has_changes(read_relation_oid(session, spec), lower)
+            slot = find_unit_slot(session, spec).require(lower)  # it had all of it while it was looked through
             facts: dict[str, JsonValue] = {
                 "slot": slot.name,
-                "publication": publication_name(spec),
+                "publication": found.publication,
                 "replica_identity": check_identity(session, spec),
                 "lag_bytes": end - lower,
                 "retained_bytes": slot.retained_bytes,

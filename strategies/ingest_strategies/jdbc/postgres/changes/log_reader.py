@@ -1,7 +1,7 @@
 """Reads one interval of the log: the net changes of a table for an upsert, or every change for an append.
 
-The slot's transactions are read without being consumed, up to the end of the interval; those below it are left out here. So the
-interval can be read again, with the same result.
+The slot's transactions are read without being consumed, up to the end of the interval or of a part that another unit has read; those outside
+of the interval are left out here. So the interval can be read again, with the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from ingest_ray.sdk.changes import table_columns
 from ingest_ray.sdk.contracts import ReadContext
-from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Slice, UnitSpec, WriteMode
 from ingest_strategies.jdbc.changes.change import Change
 from ingest_strategies.jdbc.changes.change_rows import (
@@ -24,28 +23,14 @@ from ingest_strategies.jdbc.changes.change_rows import (
 from ingest_strategies.jdbc.changes.net_changes import ColumnOrder, NetChanges, NetRow
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.postgres.catalog import read_column_types
-from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of
+from ingest_strategies.jdbc.postgres.changes.lsn import number_of
 from ingest_strategies.jdbc.postgres.changes.messages import decode_changes
-from ingest_strategies.jdbc.postgres.changes.publication import publication_name, table_literal
-from ingest_strategies.jdbc.postgres.changes.slot import read_slot, require_slot, slot_name, wait_until_visible
+from ingest_strategies.jdbc.postgres.changes.slot import wait_until_visible
+from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.changes.values import text_converter
-from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 from ingest_strategies.jdbc.values.convert import Convert
 
 MONEY_DIGITS = "SELECT scale(0::money::numeric)::bigint"
-
-
-def peek_sql(spec: UnitSpec, upto: int, columns: str, where: str = "", most_changes: int | None = None) -> str:
-    """A query over the slot's messages up to a position, which consumes none of them."""
-    most = "NULL" if most_changes is None else str(most_changes)
-    return (
-        f"SELECT {columns} FROM pg_logical_slot_peek_binary_changes({quoted_text(slot_name(spec))}, {quoted_text(lsn_text(upto))}::pg_lsn,"
-        f" {most}, 'proto_version', '1', 'publication_names', {quoted_text(quoted(publication_name(spec)))}) {where}"
-    )
-
-
-def read_relation_oid(session: Session, spec: UnitSpec) -> int:
-    return int(session.rows(f"SELECT {table_literal(spec)}::regclass::oid::bigint")[0][0])
 
 
 def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[Change]:
@@ -58,19 +43,11 @@ def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadCo
     assert piece.interval.upper is not None
     lower, upper = number_of(piece.interval.lower), number_of(piece.interval.upper)
     oid = read_relation_oid(session, spec)
-
-    def messages() -> Iterator[bytes]:
-        options = {"adbc.postgresql.batch_size_hint_bytes": str(context.page_bytes)}
-        for batch in session.batches(peek_sql(spec, upper, "data"), options):
-            if context.is_stopping():
-                raise SourceUnavailable(f"{spec.unit_id}: reading was stopped")
-            yield from batch.column(0).to_pylist()
-
-    for change in decode_changes(messages()):
-        if change.relation.oid == oid and lower <= change.lsn < upper:
+    part = find_or_read(session, spec, lower, upper, is_exact=True, is_stopping=context.is_stopping)
+    for change in decode_changes(part.messages(oid)):
+        if lower <= change.lsn < upper:
             yield change
-    # A slot only moves forward: it had everything while it was read, if it has it now.
-    require_slot(read_slot(session, slot_name(spec)), slot_name(spec), lower)
+    find_unit_slot(session, spec).require(lower)
 
 
 def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:

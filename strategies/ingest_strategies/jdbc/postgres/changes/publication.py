@@ -4,12 +4,13 @@ https://www.postgresql.org/docs/current/logical-replication-publication.html
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from ingest_ray.sdk.errors import ConfigError, LogGone, ModeUnsupported, SourceDenied
+from ingest_ray.sdk.errors import ConfigError, IngestError, LogGone, ModeUnsupported, SourceDenied
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.config import parse_config
 from ingest_strategies.jdbc.dialect import Session
-from ingest_strategies.jdbc.postgres.changes.slot import slot_name
+from ingest_strategies.jdbc.postgres.changes.slot import shared_name
 from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.session import postgres_session
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted, quoted_text
@@ -31,6 +32,12 @@ SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaro
     WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}), '')
 FROM pg_publication p WHERE p.pubname = {name}"""
 
+# Of a table that is named in it: which tables of a schema, or of all, it had at some time is not known.
+_PUBLISHED = """
+SELECT r.xmin::text::bigint FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE p.pubname = {name} AND n.nspname || '.' || c.relname = {table}"""
+
 _GENERATED = "SELECT attname::text, attgenerated::text FROM pg_attribute WHERE attrelid = {table}::regclass AND attgenerated <> '' AND NOT attisdropped"
 GENERATED_SINCE = 180_000  # publish_generated_columns
 
@@ -43,7 +50,8 @@ IDENTITIES = {
 
 
 def publication_name(spec: UnitSpec) -> str:
-    return parse_config(PostgresConfig, spec.endpoint).publication or slot_name(spec)
+    """The one that has the tables of all units of the endpoint."""
+    return parse_config(PostgresConfig, spec.endpoint).publication or shared_name(spec.endpoint)
 
 
 def table_literal(spec: UnitSpec) -> str:
@@ -89,61 +97,96 @@ def check_generated(session: Session, spec: UnitSpec, names: Sequence[str], vers
         )
 
 
-def ensure_publication(session: Session, spec: UnitSpec, version: int, *, is_first: bool) -> None:
-    """Makes the unit's publication, where none is given and this is its first load.
+def check_published(session: Session, spec: UnitSpec, name: str, *, is_first: bool) -> bool:
+    """Whether the publication has the table; False only before the unit's first load.
 
     Raises:
-        ConfigError: the one that is given does not publish every change of the table.
-        SourceDenied: the role may not make one.
-        LogGone: the publication, or the table in it, is gone: changes since then are not in the log.
+        ConfigError: it does not publish every change of the table.
+        LogGone: it, or the table in it, is gone: changes since then are not in the log.
     """
-    name, schema, table = publication_name(spec), str(spec.dataset.facts["schema"]), str(spec.dataset.facts["table"])
-    literals = {"schema": quoted_text(schema), "table": quoted_text(table), "name": quoted_text(name)}
-    rows = session.rows(_PUBLICATION.format(**literals))
-    is_given = parse_config(PostgresConfig, spec.endpoint).publication is not None
-    if rows and rows[0][2]:
-        is_complete, is_by_root, _, row_filter = rows[0]
-        if not is_complete or row_filter or (spec.dataset.facts["relkind"] == "p" and not is_by_root):
-            raise ConfigError(
-                f"{spec.unit_id}: publication '{name}' does not publish every change of the table",
-                hint="it must publish insert, update, delete and truncate, without a row filter, and, of partitioned tables,"
-                " WITH (publish_via_partition_root = true)",
-            )
-        return
-    if not is_first:
+    rows = _read_publication(session, spec, name)
+    if not rows or not rows[0][2]:
+        if is_first:
+            return False
         raise LogGone(
             f"{spec.unit_id}: publication '{name}' does not have the table any more: it was dropped, or the table was made again",
             hint="`ingest-ray reset` the unit, then run: it is loaded again",
         )
-    if is_given:
+    is_complete, is_by_root, _, row_filter = rows[0]
+    if not is_complete or row_filter or (spec.dataset.facts["relkind"] == "p" and not is_by_root):
         raise ConfigError(
-            f"{spec.unit_id}: publication '{name}' {'does not have the table' if rows else 'does not exist'}",
-            hint=f"ALTER PUBLICATION {quoted(name)} ADD TABLE {StandardSql().table(spec.dataset)}",
+            f"{spec.unit_id}: publication '{name}' does not publish every change of the table",
+            hint="it must publish insert, update, delete and truncate, without a row filter, and, of partitioned tables,"
+            " WITH (publish_via_partition_root = true)",
         )
-    create_publication(session, spec, name, version, is_there=bool(rows))
+    return True
 
 
-def create_publication(session: Session, spec: UnitSpec, name: str, version: int, *, is_there: bool) -> None:
+def _read_publication(session: Session, spec: UnitSpec, name: str) -> list[tuple[Any, ...]]:
+    schema, table = str(spec.dataset.facts["schema"]), str(spec.dataset.facts["table"])
+    literals = {"schema": quoted_text(schema), "table": quoted_text(table), "name": quoted_text(name)}
+    return session.rows(_PUBLICATION.format(**literals))
+
+
+def publish_table(session: Session, spec: UnitSpec, version: int) -> None:
+    """Adds the table to the publication of the endpoint's units, which is made where it does not exist. Writers are not blocked.
+
+    Raises:
+        ConfigError: another publication is given, and does not have the table.
+        SourceDenied: the role may not make one.
+    """
+    name = publication_name(spec)
+    for is_last in (False, False, True):
+        if check_published(session, spec, name, is_first=True):
+            return
+        has_any = bool(_read_publication(session, spec, name))
+        if parse_config(PostgresConfig, spec.endpoint).publication is not None:
+            raise ConfigError(
+                f"{spec.unit_id}: publication '{name}' {'does not have the table' if has_any else 'does not exist'}",
+                hint=f"ALTER PUBLICATION {quoted(name)} ADD TABLE {StandardSql().table(spec.dataset)}",
+            )
+        try:
+            postgres_session(session).change(_publish_sql(spec, name, version, has_any=has_any))
+        except SourceDenied as error:
+            table = StandardSql().table(spec.dataset)
+            raise SourceDenied(
+                error.message,
+                hint=f"to make it, the role must own the table and have CREATE on the database; or let an administrator make one, and"
+                f" name it: 'publication' of the endpoint (CREATE PUBLICATION ... FOR TABLE {table})",
+            ) from None
+        except IngestError:
+            if is_last:
+                raise  # else another unit has just made it, or has added the same table for another sink
+
+
+def _publish_sql(spec: UnitSpec, name: str, version: int, *, has_any: bool) -> str:
+    table = StandardSql().table(spec.dataset)
+    if has_any:
+        return f"ALTER PUBLICATION {quoted(name)} ADD TABLE {table}"
     options = ["publish_via_partition_root = true"]
     if version >= GENERATED_SINCE:
         options.append("publish_generated_columns = stored")
-    table = StandardSql().table(spec.dataset)
-    drop = f"DROP PUBLICATION {quoted(name)}; " if is_there else ""
-    try:
-        postgres_session(session).change(
-            f"{drop}CREATE PUBLICATION {quoted(name)} FOR TABLE {table} WITH ({', '.join(options)})"
-        )
-    except SourceDenied as error:
-        raise SourceDenied(
-            error.message,
-            hint=f"to make it, the role must own the table and have CREATE on the database; or let an administrator make one, and"
-            f" name it: 'publication' of the endpoint (CREATE PUBLICATION ... FOR TABLE {table})",
-        ) from None
+    return f"CREATE PUBLICATION {quoted(name)} FOR TABLE {table} WITH ({', '.join(options)})"
 
 
-def drop_publication(session: Session, spec: UnitSpec) -> bool:
-    """Only the unit's own; False where there is none."""
-    name = slot_name(spec)
+def read_published_xid(session: Session, name: str, table: str) -> int | None:
+    """The number of the transaction that added the table, `schema.table`, to the publication; None where that is not known."""
+    rows = session.rows(_PUBLISHED.format(name=quoted_text(name), table=quoted_text(table)))
+    return int(rows[0][0]) if len(rows) == 1 else None
+
+
+def unpublish_table(session: Session, spec: UnitSpec) -> bool:
+    """False where the units' own publication does not have it."""
+    name = shared_name(spec.endpoint)
+    rows = _read_publication(session, spec, name)
+    if not rows or not rows[0][2]:
+        return False
+    postgres_session(session).change(f"ALTER PUBLICATION {quoted(name)} DROP TABLE {StandardSql().table(spec.dataset)}")
+    return True
+
+
+def drop_publication(session: Session, name: str) -> bool:
+    """Only one that units have made; False where there is none."""
     if not session.rows(f"SELECT 1::bigint FROM pg_publication WHERE pubname = {quoted_text(name)}"):
         return False
     postgres_session(session).change(f"DROP PUBLICATION IF EXISTS {quoted(name)}")

@@ -77,7 +77,7 @@ def _missing(facts: ServerFacts) -> Iterator[tuple[str, str | None]]:
         )
     if facts.slots >= facts.most_slots:
         yield (
-            f"all {facts.most_slots} replication slots of the server are taken (max_replication_slots), and each unit needs one",
+            f"all {facts.most_slots} replication slots of the server are taken (max_replication_slots), and a unit needs one for its first load",
             "drop those that nothing reads (`ingest-ray changes status ENDPOINT` lists ours), or raise the setting: it needs a restart",
         )
 

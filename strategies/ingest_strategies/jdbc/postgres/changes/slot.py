@@ -1,4 +1,4 @@
-"""The replication slot of a unit: made before its first load, and moved on to what its checkpoint has.
+"""Replication slots: made, read, moved on to what a checkpoint has, copied, dropped.
 
 Facts: `pg_replication_slots`, https://www.postgresql.org/docs/current/view-pg-replication-slots.html; the functions,
 https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION. A slot's transactions are those whose commit begins
@@ -24,11 +24,13 @@ OLDEST_VERSION = 140_000
 FAILOVER_SINCE = 170_000
 SETTLE_S = 10.0  # transactions that commit while a slot is made become visible some microseconds after
 POLL_S = 0.05
+RELOAD_HINT = "`ingest-ray reset` the unit, then run: it is loaded again, and goes on from there"
 
 _END = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END"
 _SLOT = """
 SELECT coalesce(active_pid, 0)::bigint, coalesce(restart_lsn::text, ''), coalesce(confirmed_flush_lsn::text, ''),
-       coalesce(wal_status, ''), coalesce(plugin::text, ''), coalesce(database::text, '') = current_database(), ({end})::text
+       coalesce(wal_status, ''), coalesce(plugin::text, ''), coalesce(database::text, '') = current_database(), ({end})::text,
+       coalesce(catalog_xmin::text, '0')::bigint, pg_postmaster_start_time()::text
 FROM pg_replication_slots WHERE slot_name = {name}"""
 _SERVER = "SELECT current_setting('wal_level'), current_setting('server_version_num')::bigint"
 # Of this database: other ones have transactions of any length, and none of our rows.
@@ -59,6 +61,10 @@ class Slot:
     confirmed: int | None
     wal_status: str
     end: int
+    catalog_xmin: int = 0
+    """Every transaction that the slot still has sees what was committed by transactions with smaller numbers."""
+    server: str = ""
+    """When the server was started: another server, or one whose log was begun anew, has another time."""
 
     @property
     def retained_bytes(self) -> int | None:
@@ -75,12 +81,25 @@ def slot_name(spec: UnitSpec) -> str:
 
 
 def name_of(endpoint: Endpoint, unit: UnitConfig) -> str:
-    """Also the name of the publication: lower-case letters, digits and `_`, at most 63, different for each unit and sink."""
-    config = parse_config(PostgresConfig, endpoint)
-    identity = f"{UnitRef(endpoint.endpoint_id, unit.unit_id)}\0{unit.sink_id}"
-    readable = re.sub(r"[^a-z0-9_]+", "_", f"{endpoint.endpoint_id}_{unit.unit_id}".lower())
+    return own_name(endpoint, unit.unit_id, unit.sink_id)
+
+
+def own_name(endpoint: Endpoint, unit_id: str, sink_id: str) -> str:
+    """The slot of one unit and sink: lower-case letters, digits and `_`, at most 63. Also the name of the publication that units had each."""
+    identity = f"{UnitRef(endpoint.endpoint_id, unit_id)}\0{sink_id}"
+    return _name(endpoint, f"{endpoint.endpoint_id}_{unit_id}", identity)
+
+
+def shared_name(endpoint: Endpoint) -> str:
+    """The slot, and the publication, of all units of the endpoint."""
+    return _name(endpoint, endpoint.endpoint_id, f"{endpoint.endpoint_id}\0\0all units")
+
+
+def _name(endpoint: Endpoint, readable: str, identity: str) -> str:
+    prefix = parse_config(PostgresConfig, endpoint).slot_prefix
+    letters = re.sub(r"[^a-z0-9_]+", "_", readable.lower())
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    return f"{config.slot_prefix}_{readable[: 50 - len(config.slot_prefix)]}_{digest}"
+    return f"{prefix}_{letters[: 50 - len(prefix)]}_{digest}"
 
 
 def check_server(session: Session, endpoint_id: str) -> int:
@@ -110,13 +129,13 @@ def read_slot(session: Session, name: str) -> Slot | None:
     rows = session.rows(_SLOT.format(end=_END, name=quoted_text(name)))
     if not rows:
         return None
-    pid, restart, confirmed, status, plugin, is_here, end = rows[0]
+    pid, restart, confirmed, status, plugin, is_here, end, catalog_xmin, server = rows[0]
     if plugin != "pgoutput" or not is_here:
         raise ConfigError(
             f"replication slot '{name}' is of another database, or of plugin '{plugin}'", hint="field 'slot_prefix'"
         )
     numbers = [lsn_number(text) if text else None for text in (restart, confirmed)]
-    return Slot(name, pid, numbers[0], numbers[1], status, lsn_number(end))
+    return Slot(name, pid, numbers[0], numbers[1], status, lsn_number(end), catalog_xmin, server)
 
 
 def read_log_end(session: Session) -> int:
@@ -181,10 +200,12 @@ def wait_until_visible(session: Session, xids: Collection[int] | None = None) ->
 
 def require_slot(slot: Slot | None, name: str, begun: int) -> Slot:
     """Raises `LogGone` where the slot does not have every transaction from `begun` on."""
-    hint = "`ingest-ray reset` the unit, then run: it is loaded again, and goes on from there"
+    hint = RELOAD_HINT
     since = f"the log is gone from {lsn_text(begun)} on"
     if slot is None:
         raise LogGone(f"{since}: replication slot '{name}' does not exist any more", hint=hint)
+    if slot.confirmed is None and slot.active_pid and slot.wal_status != "lost":
+        raise SourceUnavailable(f"replication slot '{name}' is being made by another run")
     if slot.is_lost or slot.confirmed is None:
         raise LogGone(
             f"{since}: replication slot '{name}' was invalidated (max_slot_wal_keep_size, or a failover)", hint=hint
@@ -208,6 +229,17 @@ def advance_slot(session: Session, slot: Slot, to: int) -> None:
     session.rows(
         f"SELECT end_lsn::text FROM pg_replication_slot_advance({quoted_text(slot.name)}, {quoted_text(lsn_text(to))}::pg_lsn)"
     )
+
+
+def copy_slot(session: Session, name: str, to: str) -> None:
+    """Makes a slot that has the same transactions. It is not one for failovers."""
+    session.rows(
+        f"SELECT slot_name::text FROM pg_copy_logical_replication_slot({quoted_text(name)}, {quoted_text(to)})"
+    )
+
+
+def list_slot_names(session: Session) -> set[str]:
+    return {row[0] for row in session.rows("SELECT slot_name::text FROM pg_replication_slots")}
 
 
 def drop_slot(session: Session, name: str) -> bool:

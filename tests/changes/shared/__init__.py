@@ -1,0 +1,1 @@
+"""The slot that the units of an endpoint share."""
