@@ -11,6 +11,7 @@ from ingest_ray.payloads.documents import (
     CatalogCommand,
     CatalogOutcome,
     EndpointCommand,
+    EndpointProgress,
     EndpointTally,
     Payload,
     PreviewCommand,
@@ -21,6 +22,7 @@ from ingest_ray.payloads.documents import (
     RunEnd,
     RunFailure,
     RunOnly,
+    RunProgress,
     RunRef,
     UnitOutcome,
     UnitsCommand,
@@ -43,6 +45,9 @@ WORKFLOWS = {
     ENDPOINT: Signature(EndpointCommand, EndpointTally),
     CATALOG: Signature(CatalogCommand, CatalogOutcome),
 }
+PROGRESS = "progress"
+QUERIES: dict[str, dict[str, type[Payload]]] = {RUN: {PROGRESS: RunProgress}, ENDPOINT: {PROGRESS: EndpointProgress}}
+"""The queries of each workflow, which take nothing, and what they answer."""
 ACTIVITIES = {
     "startIngestionRun": Signature(RunCommand, RunRef),
     "runIngestionUnit": Signature(RunOnly, UnitOutcome),
@@ -67,4 +72,9 @@ def schemas() -> dict[str, dict[str, JsonValue]]:
             for name, signature in signatures.items()
         }
 
-    return {"workflows": of(WORKFLOWS), "activities": of(ACTIVITIES)}
+    queries: dict[str, JsonValue] = {
+        f"{workflow}.{name}": {"result": TypeAdapter(gives).json_schema(mode="serialization")}
+        for workflow, by_name in QUERIES.items()
+        for name, gives in by_name.items()
+    }
+    return {"workflows": of(WORKFLOWS), "activities": of(ACTIVITIES), "queries": queries}

@@ -67,6 +67,16 @@ class RunOnly(Payload):
     run_id: Name
 
 
+class RunProgress(Payload):
+    """Of the query `progress` of `ingestionRunWorkflow`. Counts of rows are in the activity's heartbeats, and in the run record."""
+
+    phase: Literal["starting", "running", "ending", "ended"] = "starting"
+    run_id: Name | None = None
+    """None while the run has no record yet, or was refused."""
+    code: Name | None = None
+    """Of the error that ends the run."""
+
+
 class RunFailure(Payload):
     run_id: Name
     code: Name
@@ -198,6 +208,14 @@ class EndpointTally(Payload):
     """The first ones."""
     code: Name | None = None
     """Of the first one."""
+
+
+class EndpointProgress(Payload):
+    """Of the query `progress` of `endpointIngestionWorkflow`. `units`: of this part of the history; `tally`: of all parts before it too."""
+
+    units: int = 0
+    running: Annotated[tuple[Name, ...], Field(max_length=UNITS_PER_PAGE)] = ()
+    tally: EndpointTally = EndpointTally()
 
 
 class EndpointCommand(Payload):

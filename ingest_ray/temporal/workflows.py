@@ -15,17 +15,19 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from ingest_ray.payloads.contract import CATALOG, ENDPOINT, RUN
+    from ingest_ray.payloads.contract import CATALOG, ENDPOINT, PROGRESS, RUN
     from ingest_ray.payloads.documents import (
         NAMES_SHOWN,
         CatalogCommand,
         CatalogOutcome,
         EndpointCommand,
+        EndpointProgress,
         EndpointTally,
         RunCommand,
         RunEnd,
         RunFailure,
         RunOnly,
+        RunProgress,
         RunRef,
         UnitOutcome,
         UnitsCommand,
@@ -43,8 +45,24 @@ INTERRUPTED = "E_RUN_INTERRUPTED"
 class IngestionRun:
     """Runs one unit into one sink. A cancellation lets the commit under way finish and leaves the rest for the next run."""
 
+    def __init__(self) -> None:
+        self._progress = RunProgress()
+
+    @workflow.query(name=PROGRESS)
+    def progress(self) -> RunProgress:
+        return self._progress
+
+    def _note(self, **update: str) -> None:
+        self._progress = self._progress.model_copy(update=update)
+
     @workflow.run
     async def run(self, command: RunCommand) -> UnitOutcome:
+        try:
+            return await self._run(command)
+        finally:
+            self._note(phase="ended")
+
+    async def _run(self, command: RunCommand) -> UnitOutcome:
         start = workflow.start_activity(
             "startIngestionRun",
             command,
@@ -57,15 +75,19 @@ class IngestionRun:
         except asyncio.CancelledError:  # the record may exist already: complete it
             await _complete_run((await start).run_id)
             raise
+        self._note(phase="running", run_id=ref.run_id)
         try:
             outcome = await _run_unit(ref.run_id, command)
         except ActivityError as error:
+            self._note(phase="ending")
             if is_cancelled_exception(error):
                 await asyncio.shield(_complete_run(ref.run_id))
                 raise
             code, message, hint = cause_of(error)
+            self._note(code=code)
             await asyncio.shield(_fail_run(RunFailure(run_id=ref.run_id, code=code, message=message, hint=hint)))
             raise ApplicationError(message, *([hint] if hint else []), type=code, non_retryable=True) from error
+        self._note(phase="ending")
         await asyncio.shield(_complete_run(ref.run_id))
         return outcome
 
@@ -137,8 +159,20 @@ class EndpointIngestion:
     Continues as new after every `unitsPerHistory` units, so that its history stays short for large endpoints.
     """
 
+    def __init__(self) -> None:
+        self._units = 0
+        self._before = EndpointTally()
+        self._running: list[str] = []
+        self._ends: dict[str, str] = {}
+
+    @workflow.query(name=PROGRESS)
+    def progress(self) -> EndpointProgress:
+        tally = with_ends(self._before, self._ends)
+        return EndpointProgress(units=self._units, running=tuple(self._running), tally=tally)
+
     @workflow.run
     async def run(self, command: EndpointCommand) -> EndpointTally:
+        self._before = command.tally
         page = await workflow.execute_activity(
             "listEnabledUnits",
             UnitsCommand(endpoint_id=command.endpoint_id, after=command.after, limit=command.units_per_history),
@@ -146,6 +180,7 @@ class EndpointIngestion:
             start_to_close_timeout=SHORT,
             retry_policy=UNLIMITED_RETRIES,
         )
+        self._units = len(page.unit_ids)
         slots = asyncio.Semaphore(command.max_parallel)
         ends = await asyncio.gather(*(self._run_unit(command, unit_id, slots) for unit_id in page.unit_ids))
         tally = with_ends(command.tally, dict(zip(page.unit_ids, ends, strict=True)))
@@ -165,22 +200,30 @@ class EndpointIngestion:
     async def _run_unit(self, command: EndpointCommand, unit_id: str, slots: asyncio.Semaphore) -> str:
         """Returns the final state of the unit's run, or the code of its error."""
         async with slots:
-            run = RunCommand(endpoint_id=command.endpoint_id, unit_id=unit_id, requested_by=command.requested_by)
+            self._running.append(unit_id)
             try:
-                outcome: UnitOutcome = await workflow.execute_child_workflow(
-                    RUN,
-                    run,
-                    id=f"ingest:{run.ref}",
-                    result_type=UnitOutcome,
-                    parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
-                    cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                )
-            except ChildWorkflowError as error:
-                if is_cancelled_exception(error):
-                    raise
-                return cause_of(error)[0]
-            except WorkflowAlreadyStartedError:
-                return "E_RUN_ACTIVE"
+                end = self._ends[unit_id] = await self._end_of(command, unit_id)
+            finally:
+                self._running.remove(unit_id)
+        return end
+
+    async def _end_of(self, command: EndpointCommand, unit_id: str) -> str:
+        run = RunCommand(endpoint_id=command.endpoint_id, unit_id=unit_id, requested_by=command.requested_by)
+        try:
+            outcome: UnitOutcome = await workflow.execute_child_workflow(
+                RUN,
+                run,
+                id=f"ingest:{run.ref}",
+                result_type=UnitOutcome,
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+            )
+        except ChildWorkflowError as error:
+            if is_cancelled_exception(error):
+                raise
+            return cause_of(error)[0]
+        except WorkflowAlreadyStartedError:
+            return "E_RUN_ACTIVE"
         return outcome.state.value
 
 

@@ -1,6 +1,6 @@
 """The launcher of an installation on one machine: every run is a child process with a session of its own.
 
-The child outlives the server that started it, ends its own record, and reads stop requests from the catalog, so a server
+Children are forked from a warm process (`fork_server`), or started as interpreters. The child outlives the server that started it, ends its own record, and reads stop requests from the catalog, so a server
 may restart at any time. Its log is `<home>/logs/<run id>.log`.
 
 At most `serve.parallel` children of one server run at once. Other runs wait in the order of their start: they have their record, and the
@@ -8,8 +8,6 @@ server vouches for them. A stop ends a waiting run; the end of the server interr
 """
 
 import logging
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from ingest_ray import logs
+from ingest_ray.catalog import endpoints, run_records
 from ingest_ray.files.private import make_private_folder, private_opener
 from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import ConfigError, IngestError
@@ -35,6 +34,7 @@ from ingest_ray.service.launching.lifecycle import (
     request_stop,
     vouch_for,
 )
+from ingest_ray.service.launching.warm_processes import StartedProcess, WarmProcesses
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.parallel import parallel_runs
 from ingest_ray.service.runs.run_liveness import VOUCH_EVERY_S
@@ -44,7 +44,10 @@ log = logging.getLogger(__name__)
 
 
 class ChildProcessLauncher:
-    def __init__(self) -> None:
+    """`is_warm`: runs are forked from a process that has everything imported, where this system can."""
+
+    def __init__(self, *, is_warm: bool = True) -> None:
+        self._processes = WarmProcesses(is_warm=is_warm)
         self._waiters: dict[str, threading.Thread] = {}
         self._running: set[str] = set()
         self._waiting: deque[tuple[Installation, str]] = deque()
@@ -153,25 +156,21 @@ class ChildProcessLauncher:
             for waiter in waiters:
                 waiter.join(max(0.0, deadline - time.monotonic()))
 
-    def _spawn(self, installation: Installation, run_id: str) -> "subprocess.Popen[bytes]":
+    @property
+    def warm_pid(self) -> int | None:
+        """The process that runs are forked from; None before the first run, and where there is none."""
+        return self._processes.pid
+
+    def close(self) -> None:
+        """Ends the warm process; runs go on."""
+        self._processes.close()
+
+    def _spawn(self, installation: Installation, run_id: str) -> StartedProcess:
         job = JobSpec(run_id=run_id, settings=installation.settings, trace=tracing.carrier())
         with _open_log_file(installation, run_id) as out:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "ingest_ray.service.launching.run_process"],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        assert child.stdin is not None
-        try:
-            with child.stdin:
-                child.stdin.write(job.model_dump_json().encode())
-        except BrokenPipeError:  # it ended at once: `_wait` records that
-            log.warning("the process of run %s did not read its job", run_id)
-        return child
+            return self._processes.start(job, out, _templates_of(installation, run_id))
 
-    def _wait(self, installation: Installation, run_id: str, child: "subprocess.Popen[bytes]") -> None:
+    def _wait(self, installation: Installation, run_id: str, child: StartedProcess) -> None:
         code = child.wait()
         with self._lock:
             self._running.discard(run_id)
@@ -200,6 +199,19 @@ def _record_end(run_id: str, end: Callable[[Installation, str], object], install
         end(installation, run_id)
     except IngestError as error:
         log.warning("run %s: its end could not be recorded: %s", run_id, logs.scrub(error.message))
+
+
+def _templates_of(installation: Installation, run_id: str) -> list[str]:
+    """Those of the run's source and sink: what a warm process imports before it forks."""
+    with suppress(IngestError), installation.catalog.read() as connection:
+        record = run_records.find(connection, run_id)
+        if record is not None:
+            found = [
+                endpoints.find(connection, record.summary.endpoint_id, "source"),
+                endpoints.find(connection, record.summary.sink_id, "sink"),
+            ]
+            return [entry.endpoint.template for entry in found if entry is not None]
+    return []
 
 
 def log_path(installation: Installation, run_id: str) -> Path:

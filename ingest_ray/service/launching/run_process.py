@@ -11,7 +11,7 @@ from ingest_ray.process.stop_signals import StopSignals
 from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.launching.job_spec import read_job_spec
+from ingest_ray.service.launching.job_spec import JobSpec, read_job_spec
 from ingest_ray.service.launching.lifecycle import await_earlier_process, execute_run
 
 
@@ -19,7 +19,11 @@ def main() -> int:
     logs.configure("json", "info")
     stop = StopSignals()
     stop.install()
-    job = read_job_spec()
+    return run_job(read_job_spec(), stop)
+
+
+def run_job(job: JobSpec, stop: StopSignals) -> int:
+    """Returns the exit code."""
     installation = Installation(job.settings)
     telemetry.configure_worker(job.settings)
     try:
