@@ -43,11 +43,11 @@ class ForkServer:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the starter's terminal
         signal.set_wakeup_fd(self._ended)
         while True:
-            readable, _, _ = select.select([self._starter, self._ends], [], [])
+            readable, _, _ = select.select([self._starter.fileno(), self._ends], [], [])
             if self._ends in readable:
                 os.read(self._ends, MESSAGE_BYTES)
                 self._report_ends()
-            if self._starter in readable and not self._take_request():
+            if self._starter.fileno() in readable and not self._take_request():
                 return
 
     def _take_request(self) -> bool:

@@ -24,7 +24,7 @@ from ingest_ray.state.lease import this_process
 log = logging.getLogger(__name__)
 
 IS_POSSIBLE = sys.platform == "linux"
-ANSWER_S = 60.0  # the first run waits for all imports of the warm process
+ANSWER_S = 30.0  # the first run waits for all imports of the warm process
 GONE_EVERY_S = 1.0
 MESSAGE_BYTES = 4096
 
@@ -90,7 +90,7 @@ class _Server:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ingest_ray.service.launching.fork_server"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # its threads would be lost by a fork
                 start_new_session=True,
             )
@@ -104,7 +104,8 @@ class _Server:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        number: int = self._process.pid
+        return number
 
     @property
     def is_alive(self) -> bool:
