@@ -10,77 +10,24 @@ lease gives the seconds to wait, not a time.
   before it took effect. The first one halves the rate, which then climbs quickly to nine tenths of where it was refused, and slowly beyond.
 * From the second one on the limit is known from what was served in between (`LimitEstimate`): the rate stays just below it for a while that
   is long against the pause, and then tries slowly whether the limit is higher.
-* An overloaded server (503) halves rate and concurrency.
-* A permit that is never reported is returned after `lease_s`.
+* An overloaded server (503) halves rate and concurrency. A permit that is never reported is returned after `lease_s`.
+
+Several processes share a limit: each grants its `share` of the rate, and passes its outcomes on (`record`). All outcomes together are
+learnt from in one place, as if one process had sent all requests (`adopt`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ingest_ray.http.grants import Bounds, Grant, State
+from ingest_ray.http.learned_rate import LearnedRate, Outcome, absolute, relative
 from ingest_ray.http.limit_estimate import BUCKET_S, LimitEstimate
 from ingest_ray.http.quota import Quota
 from ingest_ray.http.rate_limit_headers import Signal
 
+__all__ = ["Aimd", "Bounds", "Grant", "State"]
+
 FAR_BEYOND = 2.0  # of a refused rate
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """Rates are in requests per second. Atlassian recommends 5 to 10 requests at once; slow answers need more."""
-
-    first_rate: float = 50.0
-    least_rate: float = 0.2
-    most_rate: float = 200.0
-    first_concurrency: int = 12
-    most_concurrency: int = 48
-    margin: float = 0.98  # of an advertised rate: the clocks differ a little
-    burst_s: float = 0.5  # unused permits may be used this much later: limits are buckets of a second
-    ahead_s: float = 1.0  # moments are granted at most this far ahead, so that a refusal takes effect soon
-    lease_s: float = 180.0  # longer than the slowest response
-    first_pause_s: float = 2.0
-    most_pause_s: float = 30.0
-    growth: float = 0.02  # of the rate, per second, near the rate of the last refusal
-    probe_growth: float = 0.005  # the same, where the limit is known
-    far_growth: float = 0.2  # the same, far beyond the rate of the last refusal
-    hold_s: float = 30.0  # at a known limit, before a higher rate is tried
-    hold_requests: float = 80.0
-    most_hold_s: float = 900.0
-    hold_per_pause: float = 60.0  # the same, for each second that a refusal costs: it shall cost a sixtieth
-    unknown_concurrency: int = 4  # before an answer, which may name the limit, or refuse again
-    unknown_s: float = 10.0  # after so long without an answer, more may be sent: a reader that died reports none
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Permits `first` to `first + len(waits_s) - 1`, and the seconds to wait before each. Without any: request permits again after
-    `retry_s`, or, where it `is_crowded`, as soon as a request under way is reported. `is_quota`: until the site's quota is filled again."""
-
-    first: int = 0
-    waits_s: tuple[float, ...] = ()
-    retry_s: float = 0.0
-    is_quota: bool = False
-    is_crowded: bool = False
-
-
-@dataclass(frozen=True)
-class State:
-    """The state of a throttle for display and metrics."""
-
-    host: str
-    endpoint_class: str
-    rate: float
-    concurrency: int
-    in_flight: int
-    requests: int
-    refusals: int
-    failures: int
-    paused_s: float = 0.0
-    advertised_rate: float | None = None
-    reason: str | None = None
-    quota_limit: int | None = None
-    quota_left: int | None = None
-    quota_wait_s: float = 0.0
-    """Seconds until a quota of which nothing is left is filled again; 0.0: something is left."""
-    quota_refusals: int = 0
 
 
 @dataclass
@@ -93,11 +40,17 @@ class Aimd:
     failures: int = 0
     advertised: float | None = None
     reason: str | None = None
+    share: float = 1.0
+    """The part of rate and concurrency that this process may use."""
+    record: Callable[[Outcome], None] | None = None
+    """Takes each outcome, for the processes that share the limit."""
 
-    _leases: dict[int, float] = field(default_factory=dict)
+    _leases: dict[int, tuple[float, int]] = field(default_factory=dict)
+    """By permit: when it was granted, and the number of decreases until then."""
     _count: int = 0
     _next_at: float = float("-inf")
     _paused_until: float = float("-inf")
+    _decreases: int = 0
     _decreased_at: float = float("-inf")
     _grown_at: float = float("-inf")
     _refused_rate: float | None = None
@@ -109,6 +62,7 @@ class Aimd:
     _estimate: LimitEstimate = field(default_factory=LimitEstimate)
     _wanted_more_rate: bool = False
     _wanted_more_concurrency: bool = False
+    _unrecorded_idle_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.rate = self.rate or self.bounds.first_rate
@@ -120,14 +74,14 @@ class Aimd:
         free = self._free(now)
         if free <= 0:
             self._wanted_more_concurrency |= self._next_at <= now
-            return Grant(retry_s=min(0.25, max(0.005, 1 / self.rate)), is_crowded=True)
+            return Grant(retry_s=min(0.25, max(0.005, 1 / self.own_rate)), is_crowded=True)
         start = max(self._next_at, now - self.bounds.burst_s, self._paused_until)
         if start > now + self.bounds.ahead_s:
             return Grant(retry_s=start - now - self.bounds.ahead_s / 2)
         waited_from = max(self._next_at, self._paused_until)
         if start > waited_from > float("-inf"):
-            self._estimate.idle(start - waited_from)
-        spacing_s = 1 / self.rate
+            self._idle((start - waited_from) * self.share)
+        spacing_s = 1 / self.own_rate
         fitting = 1 + int((now + self.bounds.ahead_s - start) / spacing_s)
         count = max(1, min(wanted, free, fitting))
         self._wanted_more_rate |= start + (count - 1) * spacing_s > now
@@ -135,28 +89,44 @@ class Aimd:
         self._next_at = start + count * spacing_s
         first, self._count = self._count, self._count + count
         for number in range(first, first + count):
-            self._leases[number] = now
+            self._leases[number] = (now, self._decreases)
         return Grant(first, tuple(max(0.0, start + index * spacing_s - now) for index in range(count)))
 
     def report(self, permit: int, signal: Signal, now: float) -> None:
         """Reports the outcome of a permit. An unknown permit (reported twice, lost, of a dead throttle) changes no count."""
-        granted_at = self._leases.pop(permit, None)
-        if granted_at is not None:
+        lease = self._leases.pop(permit, None)
+        if lease is not None:
             self.requests += 1
             self.failures += signal.is_failed
             self.refusals += signal.is_refused
+        wants = (self._wanted_more_rate, self._wanted_more_concurrency)
+        outcome = Outcome(signal, now, None if lease is None else lease[1], *wants, self._unrecorded_idle_s)
+        self._learn(outcome)
+        if self.record is not None:
+            self._unrecorded_idle_s = 0.0
+            self.record(outcome)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Learns from an answer to another process, or to one that `adopt` made forget it."""
+        self._wanted_more_rate |= outcome.wants_rate
+        self._wanted_more_concurrency |= outcome.wants_concurrency
+        self._estimate.idle(outcome.idle_s)
+        self._learn(outcome)
+
+    def _learn(self, outcome: Outcome) -> None:
+        signal, now = outcome.signal, outcome.at
         self.reason = signal.reason or self.reason
         if signal.rate is not None:
             self._take_advertised(signal.rate)
         if signal.is_refused:
-            self._refused(signal, granted_at, now)
+            self._refused(signal, outcome.decreases == self._decreases, now)
             return
         self._is_answered = True
         if signal.wait_s:
             self._paused_until = max(self._paused_until, now + signal.wait_s)
         if not signal.is_failed:
             self._pauses = 0
-            self._estimate.count_served()
+            self._estimate.count_served(1 / (self.share or 1.0))
             self._grow(now)
 
     def release(self, permit: int) -> None:
@@ -175,22 +145,71 @@ class Aimd:
         self._forget_lost(now)
         quota = quota or Quota()
         return State(
-            host=host,
-            endpoint_class=endpoint_class,
-            rate=round(self.rate, 3),
+            host, endpoint_class, round(self.rate, 3), self.concurrency, self.in_flight,
+            self.requests, self.refusals, self.failures, round(max(0.0, self._paused_until - now), 3),
+            self.advertised, quota.reason if quota_wait_s else self.reason,
+            quota.limit, quota.left, round(quota_wait_s, 3), quota.refusals,
+        )  # fmt: skip
+
+    def learned(self, now: float) -> LearnedRate:
+        return LearnedRate(
+            rate=self.rate,
             concurrency=self.concurrency,
-            in_flight=len(self._leases),
-            requests=self.requests,
-            refusals=self.refusals,
-            failures=self.failures,
-            paused_s=round(max(0.0, self._paused_until - now), 3),
-            advertised_rate=self.advertised,
-            reason=quota.reason if quota_wait_s else self.reason,
-            quota_limit=quota.limit,
-            quota_left=quota.left,
-            quota_wait_s=round(quota_wait_s, 3),
-            quota_refusals=quota.refusals,
+            decreases=self._decreases,
+            advertised=self.advertised,
+            reason=self.reason,
+            refused_rate=self._refused_rate,
+            pauses=self._pauses,
+            is_known=self._is_known,
+            is_answered=self._is_answered,
+            was_overloaded=self._was_overloaded,
+            paused_until=relative(self._paused_until, now),
+            decreased_at=relative(self._decreased_at, now),
+            grown_at=relative(self._grown_at, now),
+            held_until=relative(self._held_until, now),
+            limit=self._estimate.learned(now),
         )
+
+    def adopt(self, learned: LearnedRate, now: float) -> None:
+        """Replaces what was learnt. Permits that were granted stay valid."""
+        self.rate, self.concurrency, self._decreases = learned.rate, learned.concurrency, learned.decreases
+        self.advertised, self.reason, self._refused_rate = learned.advertised, learned.reason, learned.refused_rate
+        self._pauses, self._is_known, self._is_answered = learned.pauses, learned.is_known, learned.is_answered
+        self._was_overloaded = learned.was_overloaded
+        self._paused_until, self._held_until = absolute(learned.paused_until, now), absolute(learned.held_until, now)
+        self._decreased_at, self._grown_at = absolute(learned.decreased_at, now), absolute(learned.grown_at, now)
+        self._estimate = LimitEstimate.of(learned.limit, now)
+
+    def note_idle(self, seconds: float) -> None:
+        self._estimate.idle(seconds)
+
+    def unrecorded_idle_s(self, now: float) -> float:
+        """What the next outcome would have as `idle_s`, were a permit granted now."""
+        return self._unrecorded_idle_s + self.share * max(0.0, now - max(self._next_at, self._paused_until))
+
+    def take_share(self, share: float, now: float) -> None:
+        """After having had none, nothing is saved up; with more than before, the next permit is due sooner."""
+        if not self.share:
+            self._next_at, self._unrecorded_idle_s = max(self._next_at, now), 0.0
+        elif share > self.share and self._next_at > now:
+            self._next_at = now + (self._next_at - now) * self.share / share
+        self.share = share
+
+    def _idle(self, seconds: float) -> None:
+        self._estimate.idle(seconds)
+        self._unrecorded_idle_s += seconds
+
+    @property
+    def own_rate(self) -> float:
+        """What this process may send, in requests per second."""
+        return self.rate * self.share
+
+    def is_paused(self, moment: float) -> bool:
+        return moment < self._paused_until
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._leases)
 
     @property
     def ceiling(self) -> float:
@@ -207,14 +226,14 @@ class Aimd:
             self.rate = self.ceiling
 
     def _free(self, now: float) -> int:
-        free = self.concurrency - len(self._leases)
+        free = max(1, int(self.concurrency * self.share)) - len(self._leases)
         if self._is_answered:
             return free
-        recent = sum(granted_at > now - self.bounds.unknown_s for granted_at in self._leases.values())
-        return min(free, self.bounds.unknown_concurrency - recent)
+        recent = sum(granted_at > now - self.bounds.unknown_s for granted_at, _ in self._leases.values())
+        return min(free, max(1, int(self.bounds.unknown_concurrency * self.share)) - recent)
 
-    def _refused(self, signal: Signal, granted_at: float | None, now: float) -> None:
-        is_new = granted_at is not None and granted_at > self._decreased_at
+    def _refused(self, signal: Signal, is_new: bool, now: float) -> None:
+        """`is_new`: the request was sent after the last decrease was known."""
         self._pauses += is_new
         pause_s = signal.wait_s
         if pause_s is None:
@@ -232,6 +251,7 @@ class Aimd:
         self._held_until = self._decreased_at + min(hold_s, self.bounds.most_hold_s)
 
     def _decrease(self, now: float, *, is_overloaded: bool) -> None:
+        self._decreases += 1
         self._decreased_at = self._grown_at = now
         self._is_answered = False
         known = None if is_overloaded else self._estimate.refuse(self.rate, now)
@@ -273,7 +293,7 @@ class Aimd:
     def _forget_lost(self, now: float) -> None:
         """Removes leases that expired; they are in the order of their time."""
         while self._leases:
-            permit, granted_at = next(iter(self._leases.items()))
+            permit, (granted_at, _) = next(iter(self._leases.items()))
             if granted_at > now - self.bounds.lease_s:
                 return
             del self._leases[permit]

@@ -7,6 +7,8 @@ and in pauses that are longer than the bucket: one second is assumed, until runs
 
 from dataclasses import dataclass, field
 
+from ingest_ray.http.learned_rate import LearnedLimit, relative
+
 BUCKET_S = 1.0  # https://developer.atlassian.com/cloud/jira/platform/rate-limiting/: burst limits are per second
 MARGIN = 0.98
 OVERSHOOT = 0.91  # of a refused rate that grew by 0.5 % a second: meanwhile a bucket of a second was drained
@@ -22,7 +24,7 @@ NEARER = 1 / 3  # of the way to the rate that was refused: small buckets are ref
 class Run:
     """From one refusal to the next: what was served, in how many seconds in which requests waited for the rate, or for `pause_s`."""
 
-    served: int
+    served: float
     seconds: float
     pause_s: float
 
@@ -53,12 +55,38 @@ class LimitEstimate:
     _accepted_rate: float | None = None
     """A rate that was not refused for a while, or one as low since."""
     _refused_at: float | None = None
-    _served: int = 0
+    _served: float = 0.0
     _pause_s: float = 0.0
     _idle_s: float = 0.0
 
-    def count_served(self) -> None:
-        self._served += 1
+    def learned(self, now: float) -> LearnedLimit:
+        return LearnedLimit(
+            runs=tuple((run.served, round(run.seconds, 3), round(run.pause_s, 3)) for run in self._runs),
+            steady_rate=self.steady_rate,
+            is_rough=self.is_rough,
+            accepted_rate=self._accepted_rate,
+            refused_at=None if self._refused_at is None else relative(self._refused_at, now),
+            served=self._served,
+            pause_s=self._pause_s,
+            idle_s=self._idle_s,
+        )
+
+    @classmethod
+    def of(cls, learned: LearnedLimit, now: float) -> "LimitEstimate":
+        return cls(
+            learned.steady_rate,
+            learned.is_rough,
+            [Run(*run) for run in learned.runs],
+            learned.accepted_rate,
+            None if learned.refused_at is None else now + learned.refused_at,
+            learned.served,
+            learned.pause_s,
+            learned.idle_s,
+        )
+
+    def count_served(self, requests: float = 1.0) -> None:
+        """One answer stands for several requests where other processes, whose answers are not known, send the rest."""
+        self._served += requests
 
     def pause(self, seconds: float) -> None:
         """Nothing is sent for so long after the last refusal."""

@@ -1,6 +1,7 @@
 """The Authorization header of requests: a fixed one, or an access token that ends and is renewed."""
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +42,8 @@ class Auth:
 
     @property
     def identity(self) -> str:
-        return self.user or "bearer"
+        """The user; of a bearer token, which names none, its digest: two tokens of one user have two budgets."""
+        return self.user or f"bearer {hashlib.sha256(self.token.encode()).hexdigest()}"
 
     @property
     def _basic(self) -> str:

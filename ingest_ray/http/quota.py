@@ -22,6 +22,8 @@ class Quota:
     refused_until: float = float("-inf")
     refusals: int = 0
     reason: str | None = None
+    elsewhere: int = 0
+    """The points of requests that other processes have under way."""
     _open: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def wait_s(self, points: int, now: float) -> float:
@@ -29,7 +31,7 @@ class Quota:
         self._begin_window(now)
         if now < self.refused_until:
             return self.refused_until - now
-        if self.left is None or self.left - sum(self._open.values()) >= self._needed(points):
+        if self.left is None or self.left - self.under_way - self.elsewhere >= self._needed(points):
             return 0.0
         if self.waits_for_reports(points):
             return 0.05
@@ -42,6 +44,23 @@ class Quota:
     def is_exhausted(self, now: float) -> bool:
         """Whether no request may be sent before the reset, and none is under way that could change that."""
         return now < self.refused_until or (self.left is not None and now < self.resets_at and not self._open)
+
+    @property
+    def under_way(self) -> int:
+        """The points of requests that this process has under way."""
+        return sum(self._open.values())
+
+    def merge(self, other: "Quota", now: float) -> None:
+        """Takes what another process knows of the same quota."""
+        self.limit = self.limit or other.limit
+        self.reason = self.reason or other.reason
+        self.refused_until = max(self.refused_until, other.refused_until)
+        if other.left is None or other.resets_at <= now:
+            return
+        if self.left is None or other.resets_at > self.resets_at + SAME_RESET_S:
+            self.left, self.resets_at = other.left, other.resets_at
+        elif abs(other.resets_at - self.resets_at) <= SAME_RESET_S:
+            self.left = min(self.left, other.left)
 
     def open(self, permit: tuple[str, int], points: int) -> None:
         self._open[permit] = points

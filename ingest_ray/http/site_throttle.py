@@ -4,6 +4,7 @@ Burst limits are per tenant, endpoint and method; quotas are per tenant: https:/
 A refusal stops its own endpoint class; one that does not say which limit it is stops all of them for the time that it names.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ingest_ray.http.aimd import Aimd, Bounds, Grant, State
@@ -15,13 +16,14 @@ from ingest_ray.http.rate_limit_headers import Signal
 class SiteThrottle:
     bounds: Bounds = field(default_factory=Bounds)
     quota: Quota = field(default_factory=Quota)
+    paused_until: float = float("-inf")
+    """Of all endpoint classes."""
     _aimds: dict[str, Aimd] = field(default_factory=dict)
-    _paused_until: float = float("-inf")
 
     def grant(self, endpoint_class: str, wanted: int, points: int, now: float) -> Grant:
         """Grants up to `wanted` permits for requests of `points` points each."""
-        if now < self._paused_until:
-            return Grant(retry_s=self._paused_until - now)
+        if now < self.paused_until:
+            return Grant(retry_s=self.paused_until - now)
         wait_s = self.quota.wait_s(points, now)
         if wait_s:
             is_crowded = now >= self.quota.refused_until and self.quota.waits_for_reports(points)
@@ -29,7 +31,7 @@ class SiteThrottle:
         count = 1
         while count < wanted and not self.quota.wait_s(points * (count + 1), now):
             count += 1
-        grant = self._aimd(endpoint_class).grant(count, now)
+        grant = self.aimd(endpoint_class).grant(count, now)
         for index in range(len(grant.waits_s)):
             self.quota.open((endpoint_class, grant.first + index), points)
         return grant
@@ -39,22 +41,23 @@ class SiteThrottle:
         self.quota.close((endpoint_class, permit))
         self.quota.read(signal, now)
         if signal.is_quota_refused:  # the endpoint itself takes as many requests as before
-            self._aimd(endpoint_class).return_refused(permit)
+            self.aimd(endpoint_class).return_refused(permit)
             return
         if signal.is_refused and signal.reason is None and signal.wait_s:
-            self._paused_until = max(self._paused_until, now + signal.wait_s)
-        self._aimd(endpoint_class).report(permit, signal, now)
+            self.paused_until = max(self.paused_until, now + signal.wait_s)
+        self.aimd(endpoint_class).report(permit, signal, now)
 
     def release(self, endpoint_class: str, permit: int) -> None:
         """Returns an unused permit."""
         self.quota.close((endpoint_class, permit))
-        self._aimd(endpoint_class).release(permit)
+        self.aimd(endpoint_class).release(permit)
 
-    def states(self, host: str, now: float) -> list[State]:
+    def states(self, host: str, now: float) -> Sequence[State]:
         wait_s = self.quota.wait_s(1, now) if self.quota.is_exhausted(now) else 0.0
-        return [aimd.state(host, name, now, self.quota, wait_s) for name, aimd in sorted(self._aimds.items())]
+        used = [(name, aimd) for name, aimd in sorted(self._aimds.items()) if aimd.requests or aimd.in_flight]
+        return [aimd.state(host, name, now, self.quota, wait_s) for name, aimd in used]
 
-    def _aimd(self, endpoint_class: str) -> Aimd:
+    def aimd(self, endpoint_class: str) -> Aimd:
         if endpoint_class not in self._aimds:
             self._aimds[endpoint_class] = Aimd(self.bounds)
         return self._aimds[endpoint_class]

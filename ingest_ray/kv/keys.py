@@ -38,6 +38,11 @@ def connections_key(vendor: str, endpoint_id: str) -> str:
     return f"ingest::{quoted(vendor)}::endpoint::{quoted(endpoint_id)}::connections"
 
 
+def site_key(budget: str) -> str:
+    """The key of what the processes of an installation share of a site's budget. Not below `ingest::`: it is no unit's state."""
+    return f"site::{quoted(budget)}::budget"
+
+
 def segment_key(unit: str, segment: str) -> str:
     return f"{segment_prefix(unit)}{quoted(segment)}"
 

@@ -19,6 +19,7 @@ from ingest_ray.run.start_retry import RunStopped, retry_unavailable
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.state.connection_share import ConnectionShare
 from ingest_ray.state.lease import this_process
+from ingest_ray.state.shared_permits import sharing_permits
 
 
 def launch(
@@ -49,7 +50,7 @@ def run_unit(
         try:
             with connection_share(order, is_stopping) as limited:
                 reporter = RunReporter(limited, observe)
-                with watching(Watch(is_stopping, reporter.note_wait)):
+                with sharing_permits(order.settings), watching(Watch(is_stopping, reporter.note_wait)):
                     return Run(RunContext(limited, reporter, is_stopping, cluster)).execute()
         except RunStopped:
             return RunReporter(order, observe).summary(RunState.PAUSED, None, {}, None)

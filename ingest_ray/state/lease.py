@@ -27,11 +27,12 @@ def this_process(pid: int | None = None) -> Owner:
 
 def is_live(lease: LeaseDocument, clock: Callable[[], float] = time.time) -> bool:
     """False where the lease was released, has expired, or its process on this host is gone."""
-    if lease.is_released or lease.expires_at <= clock():
-        return False
-    if lease.owner.host != _host():
-        return True
-    return _started(lease.owner.pid) == lease.owner.started
+    return not lease.is_released and lease.expires_at > clock() and not is_gone(lease.owner)
+
+
+def is_gone(owner: Owner) -> bool:
+    """Whether a process of this host has ended. False for a process of another host: only its lease shows that."""
+    return owner.host == _host() and _started(owner.pid) != owner.started
 
 
 def describe(lease: LeaseDocument) -> str:

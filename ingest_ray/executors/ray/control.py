@@ -84,7 +84,7 @@ class DriverControl:
         self._threads = ThreadedExecutor(inline, PREPARERS + 1)
 
     def start(self, instruction: Instruction) -> Future[Event | None]:
-        with using(cluster_permits()):
+        with using(cluster_permits(self._order.settings)):
             return self._threads.start(instruction)
 
     def note_event(self, instruction: Instruction, event: Event | None) -> None:

@@ -70,7 +70,7 @@ class ControlActor:
     def plan(self) -> PlanSummary:
         """Probes the unit; may be called again after `SourceUnavailable`."""
         assert self._state is not None
-        with in_trace_of(self._order), using(cluster_permits()):
+        with in_trace_of(self._order), using(cluster_permits(self._order.settings)):
             return self._planner.begin(dict(self._state.segments), self._state.learned)
 
     @ray.method(concurrency_group="state")
@@ -81,7 +81,7 @@ class ControlActor:
 
     @ray.method(concurrency_group="planner")
     def perform_plan(self, instruction: Instruction) -> Event | None:
-        with using(cluster_permits()):
+        with using(cluster_permits(self._order.settings)):
             return self._perform(instruction)
 
     @ray.method(concurrency_group="state")

@@ -48,7 +48,7 @@ def read_attempt(
     report = RowReport(rows, piece.slice_id, attempt)
 
     def work() -> Event:
-        with using(cluster_permits()):
+        with using(cluster_permits(order.settings)):
             staged = read_slice(order, piece, attempt, staging_on(order, pages), is_stopping, report.note)
         metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
         return SliceStaged(piece, attempt, staged)

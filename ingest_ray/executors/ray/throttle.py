@@ -1,11 +1,13 @@
-"""One throttle per site for the whole cluster, and the permits that processes lease from it in batches.
+"""One throttle per site for all processes of a connection to Ray, and the permits that they lease from it in batches.
 
     reader, planner --grant(class, n)--> throttle:<site>       waits in seconds: processes share no clock
                     --report(class, permit, signal)-->         no reply
+    throttle:<site> --synchronize--> KV                        its share of the installation's budget
 
-A throttle is a named, detached actor of the connection's namespace: it outlives runs and readers.
-`end_throttles` ends it with the connection; without that it ends itself after being idle. A throttle that dies is replaced by
-the next process that requests permits; it learns the rate again, and permits that were granted stay valid: they are spaced.
+A throttle is a named, detached actor of the connection's namespace, on the nodes of `ray.actor_labels`: it outlives runs and readers.
+It shares the site's budget with other jobs and processes (`state.shared_site`). `end_throttles` ends it with the connection; without that it
+ends itself after being idle. A throttle that dies is replaced by the next process that requests permits; it begins with the rate
+that the KV has, and permits that were granted stay valid: they are spaced.
 """
 
 import logging
@@ -14,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from threading import Condition, Lock, Thread
 from typing import Any
 from urllib.parse import quote
@@ -22,12 +23,15 @@ from urllib.parse import quote
 import ray
 from ray.util.metrics import Gauge
 
+from ingest_ray.executors.ray.remote_errors import unwrapped
 from ingest_ray.http import timing
 from ingest_ray.http.aimd import Grant, State
 from ingest_ray.http.permits import Lease, PermitWait, Watch
 from ingest_ray.http.rate_limit_headers import Signal
-from ingest_ray.http.site_throttle import SiteThrottle
-from ingest_ray.sdk.errors import SourceUnavailable
+from ingest_ray.kv import open_state
+from ingest_ray.sdk.errors import IngestError, SourceUnavailable
+from ingest_ray.settings import Settings
+from ingest_ray.state.shared_site import SharedSite
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ PREFIX = "throttle:"
 MOST_BATCH = 16  # permits per lease: at 50 requests per second, a third of a second ahead
 STALE_S = 2.0  # an unused permit is returned: used late, it would exceed the rate
 IDLE_S = 1800.0
+LEAVE_S = 5.0
 TRIES = 10
 TAGS = ("host", "endpoint_class")
 
@@ -43,9 +48,9 @@ TAGS = ("host", "endpoint_class")
 class ThrottleActor:
     """`life` identifies the actor instance: permit numbers of one instance are invalid for another of the same name."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, settings: Settings) -> None:
         self._host = host
-        self._site = SiteThrottle()
+        self._site = SharedSite(open_state(settings), host)
         self._life = secrets.token_hex(8)
         self._used_at = time.monotonic()
         self._rate = Gauge("ingest_throttle_rate", "Requests per second that are allowed now.", TAGS)
@@ -55,12 +60,12 @@ class ThrottleActor:
 
     def grant(self, endpoint_class: str, wanted: int, points: int) -> tuple[str, Grant]:
         self._used_at = time.monotonic()
-        return self._life, self._site.grant(endpoint_class, wanted, points, self._used_at)
+        return self._life, self._site.grant(endpoint_class, wanted, points)
 
     def report(self, life: str, endpoint_class: str, permit: int, signal: Signal) -> None:
         if life != self._life:
             permit = -1  # the signal counts all the same
-        self._site.report(endpoint_class, permit, signal, time.monotonic())
+        self._site.report(endpoint_class, permit, signal)
         if signal.is_refused or permit % 32 == 0:
             self._tell()
 
@@ -70,7 +75,10 @@ class ThrottleActor:
                 self._site.release(endpoint_class, permit)
 
     def states(self) -> list[State]:
-        return self._site.states(self._host, time.monotonic())
+        return list(self._site.states())
+
+    def leave(self) -> None:
+        self._site.leave()
 
     def _tell(self) -> None:
         for state in self.states():
@@ -82,13 +90,16 @@ class ThrottleActor:
     def _end_when_idle(self) -> None:
         while time.monotonic() - self._used_at < IDLE_S:
             time.sleep(30)
+        self._site.leave()
         ray.kill(ray.get_runtime_context().current_actor)
 
 
-def throttle(host: str) -> Any:
+def throttle(host: str, settings: Settings) -> Any:
     """The throttle of this name in the connection's namespace; started if missing."""
     actor: Any = ThrottleActor
-    return actor.options(name=f"{PREFIX}{quote(host, safe='')}", get_if_exists=True, lifetime="detached").remote(host)
+    where = dict(settings.ray.actor_labels)
+    options = {"name": f"{PREFIX}{quote(host, safe='')}", "get_if_exists": True, "lifetime": "detached"}
+    return actor.options(**options, **({"label_selector": where} if where else {})).remote(host, settings)
 
 
 def named_throttles() -> list[Any]:
@@ -117,7 +128,11 @@ def throttle_states() -> list[State]:
 
 
 def end_throttles() -> None:
-    for actor in named_throttles():
+    """They give back their shares first; one that does not answer is killed, and its share expires."""
+    actors = named_throttles()
+    if actors:
+        ray.wait([actor.leave.remote() for actor in actors], num_returns=len(actors), timeout=LEAVE_S)
+    for actor in actors:
         ray.kill(actor)
 
 
@@ -135,6 +150,7 @@ class PermitQueue:
 
     host: str
     endpoint_class: str
+    settings: Settings
     actor: Any = None
     slots: deque[Slot] = field(default_factory=deque)
     changed: Condition = field(default_factory=Condition)
@@ -180,11 +196,13 @@ class PermitQueue:
         for attempt in range(TRIES):
             try:
                 if self.actor is None:
-                    self.actor = throttle(self.host)
+                    self.actor = throttle(self.host, self.settings)
                 answer: tuple[str, Grant] = ray.get(
                     self.actor.grant.remote(self.endpoint_class, wanted, points), timeout=60
                 )
             except (ray.exceptions.RayError, TimeoutError, ValueError) as error:
+                if isinstance(cause := unwrapped(error), IngestError):  # the actor lives, and has no share to grant of
+                    raise cause from None
                 log.warning("the throttle of '%s' is gone (%s): asking for a new one", self.host, type(error).__name__)
                 self.actor = None
                 time.sleep(0.1 * 2 ** min(attempt, 5))
@@ -203,13 +221,14 @@ class PermitQueue:
 class ClusterPermits:
     """The permits of this process, leased from the cluster's throttles."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._queues: dict[tuple[str, str], PermitQueue] = {}
         self._lock = Lock()
 
     def _queue(self, host: str, endpoint_class: str) -> PermitQueue:
         with self._lock:
-            return self._queues.setdefault((host, endpoint_class), PermitQueue(host, endpoint_class))
+            return self._queues.setdefault((host, endpoint_class), PermitQueue(host, endpoint_class, self._settings))
 
     def acquire(self, host: str, endpoint_class: str, points: int = 1, watch: Watch | None = None) -> Lease:
         slot = self._queue(host, endpoint_class).take(points, watch or Watch())
@@ -225,7 +244,10 @@ class ClusterPermits:
         return throttle_states()
 
 
-@cache
-def cluster_permits() -> ClusterPermits:
-    """One set per process."""
-    return ClusterPermits()
+_of_this_process: dict[str, ClusterPermits] = {}
+
+
+def cluster_permits(settings: Settings) -> ClusterPermits:
+    """One set per process and installation."""
+    name = f"{settings.home} {settings.kv_url or settings.state_url}"
+    return _of_this_process.setdefault(name, ClusterPermits(settings))

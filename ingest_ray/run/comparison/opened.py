@@ -20,6 +20,7 @@ from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Effect, RunMode, SegmentState, WriteMode
 from ingest_ray.state import UnitState, read_states
+from ingest_ray.state.shared_permits import sharing_permits
 
 KEPT_S = 24 * 3600  # an unfinished comparison that is older begins anew
 
@@ -62,7 +63,8 @@ def open_comparison(order: RunOrder, *, with_values: bool) -> Iterator[OpenCompa
     identity = f"{rows.keys}\n{rows.compared}\n{schema}\n{order.spec.policy.where}\n{order.spec.config.filters}"
     spool = Spool(folder, hashlib.sha256(identity.encode()).hexdigest(), rows.keys, rows.width, KEPT_S, time.time())
     try:
-        yield OpenComparison(rows, spool, state.segments)
+        with sharing_permits(order.settings):
+            yield OpenComparison(rows, spool, state.segments)
     except BaseException:
         spool.close()
         raise

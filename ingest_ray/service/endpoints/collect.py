@@ -20,6 +20,7 @@ from ingest_ray.service.units.listing import configure_units, skip_note
 from ingest_ray.service.units.policies.unfit_units import UnfitUnit, unfit_units
 from ingest_ray.service.units.rules import RuleFault, is_match
 from ingest_ray.state.sealed_secrets import open_source
+from ingest_ray.state.shared_permits import sharing_permits
 
 
 class CollectResult(Model):
@@ -98,7 +99,7 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
         endpoint = _with_schemas(open_source(entry.endpoint, installation.settings), request.schemas)
         with installation.catalog.read() as connection:
             known = dataset_versions.known(connection, endpoint_id)
-        with logs.context(endpoint=endpoint_id):
+        with logs.context(endpoint=endpoint_id), sharing_permits(installation.settings):
             sorted_found = sort_found(endpoint_id, strategy.collect(endpoint), known)
     except BaseException as error:
         reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__

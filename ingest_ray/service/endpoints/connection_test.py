@@ -24,6 +24,7 @@ from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 from ingest_ray.settings import Settings
 from ingest_ray.state.sealed_secrets import open_source
+from ingest_ray.state.shared_permits import sharing_permits
 
 TESTED_AT_ONCE = 8
 
@@ -121,7 +122,8 @@ def _connected(installation: Installation, endpoint: Endpoint) -> ConnectionRepo
 def _connect(installation: Installation, endpoint: Endpoint) -> ConnectionReport:
     role, _ = descriptor_of(endpoint.template)
     if role == "source":
-        return strategy_for(endpoint.template).test(open_source(endpoint, installation.settings))
+        with sharing_permits(installation.settings):
+            return strategy_for(endpoint.template).test(open_source(endpoint, installation.settings))
     real = resolve(endpoint, installation.settings)
     try:
         _probe_sink(real)

@@ -18,6 +18,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import find_dataset
 from ingest_ray.state.sealed_secrets import open_source
+from ingest_ray.state.shared_permits import sharing_permits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,8 @@ def preview_table(installation: Installation, unit: UnitRef, limit: int = 10) ->
     """As `preview`, as an Arrow table."""
     entry, dataset = find_dataset(installation, unit)
     endpoint = open_source(entry.endpoint, installation.settings)
-    table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
+    with sharing_permits(installation.settings):
+        table = strategy_for(endpoint.template).preview(endpoint, dataset, limit)
     found = find_configs(installation, [unit]).get(unit)
     if found is not None:
         spec = UnitSpec(endpoint=entry.endpoint, dataset=dataset, config=found.config)
