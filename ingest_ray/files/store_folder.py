@@ -68,6 +68,10 @@ class StoreFolder:
     def changed_at(self, name: str) -> float:
         return max((item["last_modified"].timestamp() for item in self._list(name)), default=0.0)
 
+    def times(self, name: str) -> dict[str, float]:
+        """When every file below a name was changed last, in seconds since 1970."""
+        return {str(item["path"]): item["last_modified"].timestamp() for item in self._list(name)}
+
     def delete(self, name: str) -> None:
         self.delete_files([*self.files(name), name] if name else self.files())
 

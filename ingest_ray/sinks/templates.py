@@ -14,17 +14,20 @@ from ingest_ray.sdk.missing_packages import named_packages
 from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import plain_uri
 from ingest_ray.sinks.iceberg_template import IcebergConfig
+from ingest_ray.sinks.parquet_template import ParquetConfig
 
 __all__ = [
     "CdmConfig",
     "DeltaConfig",
     "DuckDbConfig",
     "IcebergConfig",
+    "ParquetConfig",
     "SqlConfig",
     "cdm",
     "delta",
     "duckdb",
     "iceberg",
+    "parquet",
     "sql",
 ]
 
@@ -146,6 +149,22 @@ iceberg = LazySinkFamily(
         location_fields=("warehouse", "uri", "namespace", "options"),
     ),
     module="ingest_ray.sinks.iceberg.connect",
+)
+
+parquet = LazySinkFamily(
+    Descriptor(
+        template="lake.parquet",
+        addresses=Addresses(schemes=("parquet",), field="uri", is_path=True),
+        family="STREAM",
+        title="Parquet files",
+        vendor="parquet",
+        config_model=ParquetConfig,
+        description="Plain Parquet files of a unit, at <uri>/<endpoint id>/<unit id>; current.json lists those of the last commit.",
+        capabilities=("append", "replace", "evolve", "compact", "vacuum"),
+        docs_url="https://parquet.apache.org/docs/",
+        sample_config={"uri": "./files"},
+    ),
+    module="ingest_ray.sinks.parquet_tables.connect",
 )
 
 sql = LazySinkFamily(

@@ -25,6 +25,7 @@ BASES: dict[str, dict[str, Any]] = {
     "jdbc.oracle": {"host": "db", "service": "shop", "user": "app", "password": SECRET},
     "sql": {"url": "postgresql://app@db/shop", "password": SECRET},
     "lake.delta": {"uri": "s3://bucket/lake", "storage_options": {"aws_secret_access_key": SECRET}},
+    "lake.parquet": {"uri": "s3://bucket/lake", "storage_options": {"aws_secret_access_key": SECRET}},
     "lake.iceberg": {"warehouse": "s3://bucket/lake", "uri": "postgresql://app@db/catalog", "password": SECRET},
 }
 MOVES = [
@@ -42,6 +43,7 @@ MOVES = [
     ("jdbc.oracle", {"protocol": "tcp", "host": "evil"}),
     ("sql", {"url": "postgresql://app@evil/shop"}),
     ("lake.delta", {"uri": "s3://evil/lake"}),
+    ("lake.parquet", {"uri": "s3://evil/lake"}),
     ("lake.iceberg", {"uri": "postgresql://app@evil/catalog"}),
     ("lake.iceberg", {"warehouse": "s3://evil/lake"}),
     ("lake.iceberg", {"catalog": "rest"}),

@@ -50,6 +50,7 @@ BASES: dict[str, dict[str, Any]] = {
     "cdm.jdbc": {"url": f"postgresql://app@{CLOSED}:1/shop"},
     "duckdb": {"path": "/nowhere/at/all.duckdb"},
     "lake.delta": {"uri": "/nowhere/lake"},
+    "lake.parquet": {"uri": "/nowhere/files"},
     "lake.iceberg": {"warehouse": "/nowhere/iceberg", "uri": f"postgresql://app@{CLOSED}:1/catalog"},
 }
 URLS = {

@@ -22,7 +22,7 @@ from ingest_ray.sdk.url_credentials import shown_url
 from ingest_ray.secrets import seal
 from ingest_ray.secrets.sealing import SHOWN
 from ingest_ray.service.copying.addresses import source_endpoint, target_endpoint
-from ingest_ray.service.copying.rules import CopyChoice, choose, rule_of, select_datasets
+from ingest_ray.service.copying.rules import CopyChoice, can_upsert, choose, rule_of, select_datasets
 from ingest_ray.service.endpoints.apply import write_settings
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.endpoints.connection_test import checked_endpoint, test_and_describe
@@ -102,7 +102,11 @@ def prepare_copy(installation: Installation, request: CopyRequest) -> CopyProjec
         found = dataset_versions.current(connection, source.endpoint_id)
     datasets = {dataset.name: dataset for dataset in select_datasets(found, request.tables)}
     _check_columns(request, list(datasets.values()))
-    choices = [choose(each, request.cursor, request.key, is_full=request.is_full) for each in datasets.values()]
+    is_merged = can_upsert(target.template)
+    choices = [
+        choose(each, request.cursor, request.key, is_full=request.is_full, is_merged=is_merged)
+        for each in datasets.values()
+    ]
     warnings = list(collected.warnings)
     rules = [rule_of(each, source.endpoint_id, target.endpoint_id, datasets[each.unit_id]) for each in choices]
     warnings += configure(installation, rules)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ingest_ray.config import UnitRule
+from ingest_ray.registry import sink_family
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Dataset, Model, Policy, RunMode
 
@@ -64,12 +65,21 @@ def select_datasets(found: Sequence[Dataset], tables: Sequence[str]) -> list[Dat
     return list(chosen.values())
 
 
-def choose(dataset: Dataset, cursor: str | None, key: Sequence[str], *, is_full: bool) -> CopyChoice:
-    """`cursor`, `key`: what the person named; a dataset without such columns takes its own."""
+def can_upsert(template: str) -> bool:
+    """Whether sinks of a template merge rows by key."""
+    return "upsert" in sink_family(template).descriptor.capabilities
+
+
+def choose(
+    dataset: Dataset, cursor: str | None, key: Sequence[str], *, is_full: bool, is_merged: bool = True
+) -> CopyChoice:
+    """`cursor`, `key`: what the person named; a dataset without such columns takes its own. `is_merged`: the target merges by key."""
     named = tuple(name for name in key if dataset.column(name) is not None)
     own = named if key and len(named) == len(key) else dataset.primary_key
     if is_full:
         return CopyChoice(unit_id=dataset.name, key=own, reason="as asked")
+    if not is_merged:
+        return CopyChoice(unit_id=dataset.name, key=own, reason="the target does not merge rows by key")
     by = cursor if cursor is not None and dataset.column(cursor) is not None else _change_column(dataset)
     if by is None:
         return CopyChoice(unit_id=dataset.name, key=own, reason="no column says when a row changed")

@@ -88,6 +88,19 @@ def _described(line: CertificateLine) -> str:
     return f"'{line.column}' ({line.source_type} -> {line.sink_type}{f': {line.note}' if line.note else ''})"
 
 
+def check_write_mode(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
+    """Raises `ModeUnsupported` where the unit's sink has no such write mode."""
+    spec = order.spec
+    if spec.is_cdm:
+        return
+    writes = getattr(launch_catalog.sink(order.sink, order.settings), "writes", None)
+    if writes is not None and spec.write_mode not in writes:
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': sinks of template '{order.sink.template}' do not write by {spec.write_mode}",
+            hint=f"policy.write: {' or '.join(writes)}; or choose lake.delta, lake.iceberg or a database",
+        )
+
+
 def check_changes(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     """Raises `ModeUnsupported` where changes would be upserted into a sink that cannot delete rows in the commit that updates others."""
     spec = order.spec

@@ -71,7 +71,7 @@ from ingest_ray.sinks.history.columns import (
     table_columns_of,
     with_validity,
 )
-from ingest_ray.sinks.layout.ordering import sorted_rows
+from ingest_ray.sinks.layout.ordering import refuse_unordered_columns, sorted_rows
 from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile, staged_prefix
@@ -305,6 +305,7 @@ class DeltaSink:
         partitions = wanted_partitions(None, target)
         columns = with_partitions(sink_schema(table_columns_of(target, schema), DELTA_TYPES), partitions)
         refuse_partitions(self.location(target), columns, [one.name for one in partitions])
+        refuse_unordered_columns(columns, target.layout.cluster_by if target.layout is not None else ())
 
     def relayout(self, target: Target, schema: pa.Schema, epoch: int) -> MaintenanceReport:
         files = self.table_files(target)

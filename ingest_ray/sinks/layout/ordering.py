@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
+from ingest_ray.sdk.errors import SinkRejected
+
 SORTED_BYTES = 256 * 1024 * 1024  # rows that are sorted at once, in memory
 
 
@@ -25,3 +27,11 @@ def sorted_rows(
             waiting, size = [], 0
     if waiting:
         yield from pa.Table.from_batches(waiting, schema).sort_by(order).to_batches(max_chunksize=64 * 1024)
+
+
+def refuse_unordered_columns(columns: pa.Schema, cluster_by: Sequence[str]) -> None:
+    """Raises `SinkRejected` for a column whose values have no order."""
+    for name in cluster_by:
+        kind = columns.field(name).type
+        if pa.types.is_nested(kind):
+            raise SinkRejected(f"layout.cluster_by: column '{name}' is {kind}, whose values have no order")

@@ -9,7 +9,7 @@ import pytest
 from ingest_ray.sdk.contracts import MisfitFinder
 from ingest_ray.sdk.errors import RowsRejected, SinkRejected
 from ingest_ray.sdk.types import Fidelity, WriteMode
-from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld
+from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld, keyed_mode
 from ingest_ray.testing.suites.sink_reads import assert_read_back
 from ingest_ray.testing.suites.sink_values import SAMPLES, Sample, is_same
 
@@ -57,7 +57,7 @@ class ColumnTests:
     def test_odd_column_names_survive(self, world: SinkWorld) -> None:
         names = ["select", "Order Total", "naïve", "a.b", "x-y", "quo'te", 'dou"ble', "%s", "semi;colon", "back\\slash"]
         schema = pa.schema([("id", pa.int64()), ("version", pa.int64()), *((name, pa.string()) for name in names)])
-        load = Load(world, WriteMode.UPSERT, schema=schema, key=("id", "Order Total"))
+        load = Load(world, keyed_mode(world), schema=schema, key=("id", "Order Total"))
         for version in (1, 2):
             batch = pa.record_batch(
                 [[1], [version], *([name if name != "x-y" else str(version)] for name in names)], schema=schema
@@ -70,7 +70,7 @@ class ColumnTests:
     def test_c65_values_arrive_as_the_certificate_says(self, world: SinkWorld, sample: Sample) -> None:
         schema = pa.schema([("id", pa.int64()), ("value", sample.kind)])
         column = sample.array()
-        load = Load(world, WriteMode.UPSERT, schema=schema, version=None)
+        load = Load(world, keyed_mode(world), schema=schema, version=None)
         (_, fit) = load.sink.fit(schema)
         assert fit.column == "value"
         if fit.fidelity is Fidelity.REFUSED:

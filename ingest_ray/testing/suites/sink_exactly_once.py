@@ -12,7 +12,7 @@ from ingest_ray.sdk.contracts import ProgressReader, SinkProgress
 from ingest_ray.sdk.errors import Fenced, SinkUnavailable
 from ingest_ray.sdk.row_hash import row_hash
 from ingest_ray.sdk.types import Prepared, Receipt, WriteMode
-from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld, insist, piece, rows
+from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld, insist, modes_of, piece, rows
 
 
 class OnceTests:
@@ -171,7 +171,7 @@ class OnceTests:
         assert load.found() == [(2, 1, "b")]
 
     def test_empty_slices_and_empty_groups_are_commits(self, world: SinkWorld) -> None:
-        for write in (WriteMode.APPEND, WriteMode.UPSERT):
+        for write in {WriteMode.APPEND, WriteMode.UPSERT} & {*modes_of(world)}:
             load = Load(world, write, unit=f"public.{write}")
             load.put((1, 1, "a"))
             load.commit()

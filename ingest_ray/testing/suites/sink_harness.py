@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
+import pytest
 
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import SinkUnavailable
@@ -19,7 +20,8 @@ Row = tuple[int | None, int | None, str | None]
 class SinkWorld(Protocol):
     """An empty target, and a reader of it that is independent of the sink.
 
-    An attribute `refuses` names the samples with a value that the sink refuses, as the certificate's note states.
+    An attribute `refuses` names the samples with a value that the sink refuses, as the certificate's note states; `modes` has the write
+    modes of a sink that has not all of them.
     """
 
     def open(self) -> Sink:
@@ -48,6 +50,8 @@ class Load:
     sink: Sink = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.write not in getattr(self.world, "modes", WriteMode):
+            pytest.skip(f"the sink does not write by {self.write}")
         self.sink = self.world.open()
         self.sink.open(self.target, self.schema, self.epoch)
 
@@ -91,6 +95,15 @@ class Load:
     def found(self) -> list[Row]:
         found = self.world.read_all(self.target)
         return sorted(((row["id"], row["version"], row["text"]) for row in found), key=repr)
+
+
+def modes_of(world: SinkWorld) -> tuple[WriteMode, ...]:
+    return getattr(world, "modes", MODES)
+
+
+def keyed_mode(world: SinkWorld) -> WriteMode:
+    """The mode in which writing a row again doubles nothing."""
+    return WriteMode.UPSERT if WriteMode.UPSERT in modes_of(world) else WriteMode.REPLACE
 
 
 def piece(number: int, is_insert_only: bool = False) -> Slice:

@@ -11,7 +11,7 @@ from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.row_hash import row_hash
 from ingest_ray.sdk.types import Prepared, WriteMode
 from ingest_ray.sinks.provenance import INGESTED_AT, PROVENANCE_COLUMNS, RUN_ID, SLICE
-from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, Row, SinkWorld, piece, rows
+from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, Row, SinkWorld, keyed_mode, modes_of, piece, rows
 
 
 class WriteTests:
@@ -41,7 +41,7 @@ class WriteTests:
         assert not load.sink.is_empty(load.target)
 
     def test_nothing_is_seen_before_its_commit(self, world: SinkWorld) -> None:
-        for write in MODES:
+        for write in modes_of(world):
             load = Load(world, write, unit=f"public.{write}")
             load.prepare(rows((1, 1, "a")))
             assert load.found() == []
@@ -57,7 +57,7 @@ class WriteTests:
         assert prepared.row_hash in ("", row_hash(batch))
 
     def test_what_was_prepared_travels_as_small_json(self, world: SinkWorld) -> None:
-        load = Load(world, WriteMode.UPSERT)
+        load = Load(world, keyed_mode(world))
         text = load.prepare(rows((1, 1, "a"))).model_dump_json()
         assert len(text) < 64 * 1024
         load.sink = world.open()

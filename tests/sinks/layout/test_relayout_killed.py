@@ -58,19 +58,19 @@ def test_a_layout_is_planned_shown_refused_and_changed_by_command(cli: InProcess
         "partitioned by month(updated_at); clustered by customer"
         in cli.json("plan", "shop", "orders")["facts"]["layout"]
     )
-    assert cli.json("run", "shop")["runs"][0]["state"] == "SUCCEEDED"
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
     assert table(cli).metadata().partition_columns == ["updated_at_month"]
     assert "month(updated_at)" in cli.run("status", "shop", "orders")[1]
     with closing(sqlite3.connect(cli.folder / "shop.db")) as shop, shop:
         shop.execute("update orders set customer = 'other', updated_at = '2026-07-01 00:00:00' where id = 7")
     configure(cli, BY_BUYER)
-    run = cli.json("run", "shop", code=1)["runs"][0]
+    run = cli.json("run", "shop", code=1)
     assert run["error"]["code"] == "E_TARGET_CHANGED"
     assert "ingest-ray relayout shop orders" in run["error"]["hint"]
     (changed,) = cli.json("relayout", "shop", "orders")["tables"]
     assert changed["report"]["files_removed"] == 6
     assert table(cli).metadata().partition_columns == ["buyer_bucket_2", "_ingest_endpoint"]
-    assert cli.json("run", "shop")["runs"][0]["state"] == "SUCCEEDED"
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
     assert cli.json("verify", "shop", "orders", "--rows")["units"][0]["state"] == "SUCCEEDED"
     assert table(cli).count() == 60
     assert cli.json("relayout", "shop", "orders")["tables"][0]["report"]["files_added"] == 0
@@ -127,7 +127,7 @@ def test_a_killed_relayout_leaves_the_old_layout_or_the_new_one(cli: InProcessCl
     cli.json(command, "shop", "orders")
     assert table(cli).version() > version
     assert sorted(table(cli).to_pyarrow_table().column("id").to_pylist()) == before
-    assert cli.json("run", "shop")["runs"][0]["state"] == "SUCCEEDED"
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
     assert cli.json("verify", "shop", "orders", "--rows")["units"][0]["state"] == "SUCCEEDED"
 
 

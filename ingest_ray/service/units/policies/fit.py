@@ -23,6 +23,7 @@ from ingest_ray.service.units.validation import (
     check_policy,
     check_target,
     check_types,
+    check_write_mode,
     with_explicit_policy,
 )
 from ingest_ray.settings import Settings
@@ -91,6 +92,7 @@ def fitted_order(
         check_masks(spec, dict.fromkeys(lookup.lookup_columns(hidden), "needed to find its rows again"))
     order = RunOrder(run_id=run_id, settings=settings, spec=spec, sink=candidate.sink.endpoint)
     check_types(order, None if spec.is_cdm else launch_catalog.sink(order.sink, settings))
+    check_write_mode(order, launch_catalog)
     check_changes(order, launch_catalog)
     check_history(order, launch_catalog)
     check_layout(order, launch_catalog)
