@@ -192,6 +192,11 @@ def current() -> Permits:
     return _current.get()
 
 
+def are_chosen() -> bool:
+    """Whether a caller has set the permits in force here."""
+    return _current.get() is not _of_this_process
+
+
 def current_watch() -> Watch:
     return _watch.get()
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from threading import Lock
 
 from ingest_ray.http.aimd import State
-from ingest_ray.http.permits import Lease, PermitWait, Watch, using
+from ingest_ray.http.permits import Lease, PermitWait, Watch, are_chosen, using
 from ingest_ray.http.rate_limit_headers import Signal
 from ingest_ray.http.timing import Timing
 from ingest_ray.kv import open_state
@@ -70,7 +70,13 @@ _open_lock = Lock()
 
 @contextmanager
 def sharing_permits(settings: Settings) -> Iterator[None]:
-    """Requests inside take permits from the budgets of the installation. One set per process; nothing is opened before a request."""
+    """Requests inside take permits from the budgets of the installation, unless the caller has chosen other permits already.
+
+    One set per process; nothing is opened before a request.
+    """
+    if are_chosen():
+        yield
+        return
     name = f"{settings.home} {settings.kv_url or settings.state_url}"
     with _open_lock:
         permits, users = _open.get(name) or (SharedPermits(settings), 0)

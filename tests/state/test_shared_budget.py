@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest_ray.http.client import Site
 from ingest_ray.http.logins import Auth
-from ingest_ray.http.permits import current
+from ingest_ray.http.permits import LocalPermits, current, using
 from ingest_ray.kv import open_state
 from ingest_ray.settings import Settings
 from ingest_ray.state.shared_permits import sharing_permits
@@ -98,3 +98,9 @@ def test_a_process_that_takes_permits_has_written_its_share(tmp_path: Path) -> N
         assert holder["shares"]["rest"]["share"] == 1.0
     ((_, value, _),) = open_state(settings).scan("site::")
     assert len(value["holders"]) == 1  # type: ignore[arg-type]  # its request is under way
+
+
+def test_permits_that_a_caller_has_chosen_stay_in_force(tmp_path: Path) -> None:
+    settings, chosen = Settings(home=str(tmp_path), state_url=f"sqlite:///{tmp_path}/state.db"), LocalPermits()
+    with using(chosen), sharing_permits(settings):
+        assert current() is chosen
