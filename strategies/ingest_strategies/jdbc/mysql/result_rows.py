@@ -1,10 +1,10 @@
-"""Reads the rows of a result from a PyMySQL connection in bulk, a batch of binary columns at a time.
+"""Reads the rows of a result from a PyMySQL connection in bulk, a batch of columns at a time: text as binary, or the types that are asked for.
 
 PyMySQL has read the columns before, and its buffered reader already holds the first bytes of the rows. They are taken from it; the
 rest comes from the stream below, so that the reader is empty when PyMySQL reads again. (Its `readinto1` waits for more than it holds.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +15,8 @@ from pymysql.constants import CR
 from pymysql.protocol import MysqlPacket
 
 from ingest_strategies.jdbc.mysql import packet_kernel as kernel
+from ingest_strategies.jdbc.mysql.typed_columns import parsed_column
+from ingest_strategies.jdbc.values.wire_text import parse_text
 
 MAX_ROWS = 65_536
 MAX_BYTES = 2**30  # offsets of Arrow's binary have 31 bits
@@ -28,9 +30,10 @@ Octets = npt.NDArray[np.uint8]
 class MysqlRows:
     """`result` is unbuffered, and none of its rows was read. Errors are those that PyMySQL raises."""
 
-    def __init__(self, connection: Any, result: Any, page_bytes: int) -> None:
+    def __init__(self, connection: Any, result: Any, page_bytes: int, types: Sequence[pa.DataType] = ()) -> None:
         self._connection = connection
         self._result = result
+        self._types = types
         self._page_bytes = page_bytes = min(page_bytes, MAX_BYTES)
         columns = result.field_count
         most = max(1, min(MAX_ROWS, page_bytes // (5 * columns + 4)))  # so many rows of NULL fill a page
@@ -112,11 +115,21 @@ class MysqlRows:
 
     def _batch(self) -> pa.RecordBatch:
         rows = int(self._state[kernel.ROWS])
-        columns = [self._column(index, rows) for index in range(len(self._sizes))]
+        try:
+            columns = [self._typed_column(index, rows, target) for index, target in enumerate(self._types)]
+        except ValueError:  # quarantine shows the server's own text of the whole row
+            columns = []
+        columns = columns or [self._column(index, rows) for index in range(len(self._sizes))]
         self._state[kernel.ROWS] = 0
         self._sizes[:] = 0
         self._nulls[:] = 0
         return pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
+
+    def _typed_column(self, index: int, rows: int, target: pa.DataType) -> pa.Array:
+        """Raises `ValueError` where a value is not of the type."""
+        cells = (self._wire, self._starts[index, :rows], self._lengths[index, :rows])
+        parsed = parsed_column(cells, target, int(self._nulls[index]))
+        return parsed if parsed is not None else parse_text(self._column(index, rows), target)
 
     def _column(self, index: int, rows: int) -> pa.Array:
         nulls = int(self._nulls[index])

@@ -24,9 +24,13 @@ class SelectedColumn:
 def fetch_columns(
     session: Session, selected: Sequence[SelectedColumn], piece: Slice, source: str, context: ReadContext
 ) -> Iterator[FetchedBatch]:
-    columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(selected))
-    for batch in session.batches(f"SELECT {columns} {source}", batch_options(piece, context)):
+    for batch in session.batches(select_statement(selected, source), batch_options(piece, context)):
         yield FetchedBatch(convert_batch(batch, selected, context), batch.num_rows)
+
+
+def select_statement(selected: Sequence[SelectedColumn], source: str) -> str:
+    columns = ", ".join(f"{item.sql} AS c{index}" for index, item in enumerate(selected))
+    return f"SELECT {columns} {source}"
 
 
 def batch_options(piece: Slice, context: ReadContext) -> Mapping[str, str]:
@@ -50,8 +54,8 @@ def convert_batch(batch: pa.RecordBatch, selected: Sequence[SelectedColumn], con
 
 
 def parse_text(array: pa.Array, target: pa.DataType) -> pa.Array:
-    """Text converted to the target; raises where a value is not of that type."""
-    if pa.types.is_binary(target):
+    """Text converted to the target; raises where a value is not of that type. Values that are of the type already stay."""
+    if array.type == target:
         return array
     text = array.cast(pa.string())  # checks that it is UTF-8
     if pa.types.is_timestamp(target) and target.tz:

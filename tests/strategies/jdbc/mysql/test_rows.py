@@ -95,6 +95,7 @@ class Reading:
         seed: int = 0,
         held: bool = False,
         error: Exception | None = None,
+        types: Sequence[pa.DataType] = (),
     ) -> None:
         self.connection: Any = pymysql.Connection(defer_connect=True)
         self.connection._rfile = io.BufferedReader(Pieces(sent, random.Random(seed), most, error))
@@ -104,7 +105,7 @@ class Reading:
         self.result: Any = MySQLResult(self.connection)
         self.result.field_count = columns
         self.result.unbuffered_active = True
-        self._rows = MysqlRows(self.connection, self.result, page_bytes)
+        self._rows = MysqlRows(self.connection, self.result, page_bytes, types)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         try:
