@@ -10,6 +10,7 @@ from ingest_ray.registry import sink_family
 from ingest_ray.sdk.errors import ConfigError, SecretUnavailable, SinkMissing
 from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.url_credentials import shown_url
 from ingest_ray.secrets.references import is_reference
 from ingest_ray.secrets.sealing import follow, resolve
 from ingest_ray.settings import Settings
@@ -57,7 +58,7 @@ def _of_location(value: JsonValue) -> JsonValue:
 def _texts_of(name: str, value: JsonValue) -> list[str]:
     if isinstance(value, Mapping):
         return [f"{option.lower()} {plain_address(str(part))}" for option, part in sorted(value.items())]
-    text = str(value)
+    text = shown_url(str(value))
     if "://" in text or text.startswith("/"):
         return [plain_address(text)]
     return [] if text == _DEFAULTS.get(name, "") else [f"{name} {text}"]

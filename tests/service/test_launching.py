@@ -47,6 +47,7 @@ def children() -> Iterator[ChildProcessLauncher]:
     launcher = ChildProcessLauncher()
     yield launcher
     launcher.join(200)
+    launcher.close()
 
 
 def record_of(workspace: Workspace, run_id: str) -> RunRecord:

@@ -36,7 +36,8 @@ class Launcher(Protocol):
         ...
 
     def is_over(self, installation: Installation, run_id: str) -> bool:
-        """Whether a run that FAILED by its record has ended for good: no attempt follows."""
+        """Whether nothing carries the run out any more: a run that FAILED by its record has ended for good, one that has no process yet
+        gets none."""
         ...
 
     def restart(self, installation: Installation, run_id: str) -> None:

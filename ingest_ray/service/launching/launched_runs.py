@@ -16,7 +16,7 @@ from ingest_ray.sdk.types import Model, RunState, RunSummary
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import Launcher, launcher_for
 from ingest_ray.service.launching.detached_runs import start_detached
-from ingest_ray.service.launching.lifecycle import fail_run
+from ingest_ray.service.launching.lifecycle import fail_run, vouch_for
 from ingest_ray.service.runs.admission import Refusal, RunOptions, RunRequest, admit_each, joined_refusal
 from ingest_ray.service.runs.execution import LaunchWatch, RunReport, report_of
 from ingest_ray.service.runs.record_keeping import refused_summary, started
@@ -150,10 +150,15 @@ class _FollowedRuns:
             self._is_away = True
 
     def pause_all(self, requested_by: str | None) -> None:
+        """Until every run has its request: the store may be away for a while."""
         if self._is_pausing:
             return
-        for run_id in self.live:
-            self._launcher.pause(self._installation, run_id, requested_by)
+        try:
+            for run_id in self.live:
+                self._launcher.pause(self._installation, run_id, requested_by)
+        except IngestError as error:
+            log.warning("the runs could not be asked to stop yet: %s", logs.scrub(error.message))
+            return
         self._is_pausing = True
 
     def _look(self) -> None:
@@ -167,6 +172,11 @@ class _FollowedRuns:
             if record.summary.state is not RunState.RUNNING:
                 if record.summary.state is not RunState.FAILED or self._launcher.is_over(self._installation, run_id):
                     self._end(record.summary)
+            elif is_liveness_due and line is not None and line.taken_at is None:
+                if self._launcher.is_over(self._installation, run_id):
+                    fail_run(self._installation, run_id)
+                else:
+                    vouch_for(self._installation, [run_id])  # it waits for a worker or a node
             elif is_liveness_due and self._launcher.state(self._installation, run_id) is RunState.FAILED:
                 fail_run(self._installation, run_id)
         if is_liveness_due:

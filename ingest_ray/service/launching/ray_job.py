@@ -56,7 +56,11 @@ class RayJobLauncher:
             jobs.find("ingest-check")
 
     def is_over(self, installation: Installation, run_id: str) -> bool:
-        return True
+        if read_run_record(installation, run_id).summary.state is not RunState.RUNNING:
+            return True
+        with RayJobsClient(installation.settings) as jobs:
+            job = find_latest_job(jobs, run_id)
+        return job is None or job.status.is_over
 
     def pause(self, installation: Installation, run_id: str, requested_by: str | None) -> None:
         request_stop(installation, run_id, requested_by)

@@ -4,7 +4,6 @@ The warm process belongs to this one, is started with the first run, and ends wi
 for forks, is replaced by a plain start of each run.
 """
 
-import atexit
 import json
 import logging
 import os
@@ -12,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -76,6 +76,7 @@ class WarmProcesses:
         with self._lock:
             if self._server is None or not self._server.is_alive:
                 self._server = _Server()
+                weakref.finalize(self, self._server.close)  # at the latest when this process ends
             server = self._server
         return server.start(job, out, templates)
 
@@ -100,7 +101,6 @@ class _Server:
         self._lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, name="warm-process", daemon=True)
         self._reader.start()
-        atexit.register(self.close)
 
     @property
     def pid(self) -> int:
