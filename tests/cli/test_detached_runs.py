@@ -60,6 +60,7 @@ def test_detached_runs_go_on_one_after_the_other(cli: InProcessCli, workspace: W
     assert all(owner.pid != os.getpid() for owner in owners)
 
 
+@pytest.mark.faults
 def test_a_detached_run_can_be_paused_and_so_can_one_that_waits(cli: InProcessCli, workspace: Workspace) -> None:
     workspace.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     workspace.write()

@@ -93,6 +93,7 @@ def test_a_run_that_is_killed_costs_itself_only(ready: Workspace, launcher: Chil
     assert ready.rows(UNIT) == 1000
 
 
+@pytest.mark.faults
 def test_a_run_outlives_the_warm_process_and_the_next_gets_a_new_one(
     ready: Workspace, launcher: ChildProcessLauncher
 ) -> None:

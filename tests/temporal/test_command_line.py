@@ -26,7 +26,8 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, Any, str]:
     return process.returncode, json.loads(out) if out.strip() else None, err
 
 
-@pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["ray-job", "temporal"])
 def test_the_command_waits_for_its_runs_and_shows_the_same_wherever_they_run(scripted: PlantMaker, name: str) -> None:
     workspace = scripted(UNIT, "numbers-2x300")
     workspace.launcher = name
