@@ -13,7 +13,7 @@ SINKS = ["delta", "iceberg", "postgres", "sqlite", "duckdb", "mariadb"]
 
 
 @pytest.mark.parametrize(
-    ("sink", "write"), [*((sink, "upsert") for sink in SINKS), ("delta", "history"), ("postgres", "history")]
+    ("sink", "write"), [*((sink, "upsert") for sink in SINKS), *((sink, "history") for sink in SINKS)]
 )
 def test_every_kind_of_change_arrives_in_every_sink(
     sink: str, write: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest

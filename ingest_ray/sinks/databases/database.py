@@ -157,6 +157,10 @@ class Database(Protocol):
         """A term of which equal values are the same bytes, and which every type has."""
         ...
 
+    def insert_rows(self, session: Session, table: str, rows: pa.Table) -> None:
+        """Inserts rows of integers and instants (microseconds, UTC) into a temporary table; names stand in statements as they are."""
+        ...
+
     def timestamp_literal(self, instant: datetime) -> str:
         """A literal of the type that the timestamps of provenance have."""
         ...

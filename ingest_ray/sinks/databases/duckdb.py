@@ -29,6 +29,7 @@ from ingest_ray.sinks.templates import DuckDbConfig
 
 LOCK_WAIT_S = 15
 LOCK_PAUSE_S = 0.1
+REGISTERED = "_ingest_rows"  # the name of Arrow rows for one statement
 
 
 class DuckDbDatabase(StandardSqlDatabase):
@@ -94,6 +95,11 @@ class DuckDbDatabase(StandardSqlDatabase):
         except OSError as error:
             raise SinkUnavailable(f"'{self._folder.uri_of(stage)}' failed: {error}", hint=hint_for(error)) from error
 
+    def insert_rows(self, session: Session, table: str, rows: pa.Table) -> None:
+        """As Arrow: DuckDB takes 30 ms to read a statement of 200 rows of literals."""
+        assert isinstance(session, _DuckSession)
+        session.insert(table, rows)
+
     def stage_source(self, stage: str) -> str:
         files = sorted(self._folder.files(stage))
         listed = ", ".join("'" + self._folder.uri_of(name).replace("'", "''") + "'" for name in files)
@@ -145,6 +151,14 @@ class _DuckSession:
         with self._peer.span(sql):
             ((count,),) = self._connection.execute(sql, list(values)).fetchall()
         return int(count)
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        names = ", ".join(rows.column_names)
+        self._connection.register(REGISTERED, rows)
+        try:
+            self.execute(f"insert into {table} ({names}) select {names} from {REGISTERED}")
+        finally:
+            self._connection.unregister(REGISTERED)
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         yield from self._connection.sql(sql).to_arrow_reader(FETCH_ROWS)

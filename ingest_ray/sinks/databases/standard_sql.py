@@ -1,7 +1,7 @@
 """Standard SQL, which most databases share: each database overrides the methods in which it differs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,10 @@ from ingest_ray.sdk.contracts import Misfit
 from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.database import Session
+from ingest_ray.sinks.provenance import BEGIN
 from ingest_ray.sinks.value_limits import ValueLimits, find_misfits
+
+STATEMENT_ROWS = 200  # literals of about 200 bytes each
 
 
 class StandardSqlDatabase:
@@ -97,6 +100,22 @@ class StandardSqlDatabase:
 
     def text_literal(self, value: str) -> str:
         return "'" + value.replace("'", "''") + "'"
+
+    def insert_rows(self, session: Session, table: str, rows: pa.Table) -> None:
+        times = [pa.types.is_timestamp(field.type) for field in rows.schema]
+        columns = [
+            column.cast(pa.int64()).to_pylist() if is_time else column.to_pylist()
+            for column, is_time in zip(rows.columns, times, strict=True)
+        ]
+        for first in range(0, rows.num_rows, STATEMENT_ROWS):
+            part = zip(*(column[first : first + STATEMENT_ROWS] for column in columns), strict=True)
+            values = ", ".join(f"({', '.join(map(self._literal, row, times))})" for row in part)
+            session.execute(f"insert into {table} ({', '.join(rows.column_names)}) values {values}")
+
+    def _literal(self, value: int | None, is_time: bool) -> str:
+        if value is None:
+            return "null"
+        return self.timestamp_literal(BEGIN + timedelta(microseconds=value)) if is_time else str(value)
 
     def find_misfits(self, batch: pa.RecordBatch, schema: pa.Schema) -> Mapping[int, Misfit]:
         return find_misfits(batch, schema, self.limits)

@@ -1,4 +1,5 @@
-"""Merges prepared rows into a history in an Iceberg table: only files that have rows to close are copied; new rows are new files."""
+"""Merges prepared rows, or the changes of a database's log, into a history in an Iceberg table: only files that have rows to close are
+copied; new rows are new files."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,13 +8,16 @@ import pyarrow as pa
 from pyiceberg.table import FileScanTask, Table
 
 from ingest_ray.sdk.types import Target
-from ingest_ray.sinks.history.columns import HISTORY_COLUMNS
-from ingest_ray.sinks.history.match import NUMBER, ChangedRows, changed_rows, plan_commit, rows_of_keys
+from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, without_history
+from ingest_ray.sinks.history.log_changes import numbered_rows, plan_changes
+from ingest_ray.sinks.history.match import ChangedRows, changed_rows, plan_commit, rows_of_keys
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
+from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.merge import MergeResult, prepared_rows, tasks_of_keys, without_rows
 from ingest_ray.sinks.iceberg.rewrites import completed, write_rows
 from ingest_ray.sinks.iceberg.table_reads import read_file
+from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
 
 FILE, ROW = "_ingest_file", "_ingest_row"
@@ -25,12 +29,8 @@ def merge_history(
     """`columns`: those of the prepared files `names`."""
     coming = prepared_rows(files, names, columns)
     tasks = tasks_of_keys(table, coming.select(list(target.key)))
-    found = pa.concat_tables(
-        [_known_rows(table, task, number, coming, target) for number, task in enumerate(tasks)]
-        or [_known_schema(table).empty_table()]
-    )
-    numbered = coming.append_column(NUMBER, pa.array(range(coming.num_rows), pa.int64()))
-    stored = found.append_column(NUMBER, pa.array(range(found.num_rows), pa.int64()))
+    found = _all_known_rows(table, tasks, coming, target)
+    numbered, stored = numbered_rows(coming), numbered_rows(found)
     values = [name for name in columns.names if name not in (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)]
     plan = plan_commit(numbered, stored, values, target)
     result = MergeResult(dropped=coming.num_rows - plan.rows)
@@ -38,7 +38,33 @@ def merge_history(
         result.is_as_prepared = all(row.end is None for row in plan.opens)
         if result.is_as_prepared:
             return result
-    changed = changed_rows(plan, numbered, stored)
+    return _write_planned(table, files, tasks, found, changed_rows(plan, numbered, stored), result)
+
+
+def apply_history_changes(
+    table: Table, files: TableFiles, names: Sequence[str], columns: pa.Schema, target: Target, *, truncates: bool
+) -> MergeResult:
+    """`columns`: those of the unit's table, in its types. After a truncate every current row is closed."""
+    wide = changes_schema(without_history(columns, target))
+    changes = prepared_rows(files, names, wide)
+    keys = changes.select(list(target.key))
+    tasks = list_files(table) if truncates else tasks_of_keys(table, keys)
+    found = _all_known_rows(table, tasks, None if truncates else keys, target)
+    stored = numbered_rows(found)
+    planned = plan_changes(changes, stored, columns, target)
+    result = MergeResult(dropped=changes.num_rows - planned.committed)
+    changed = changed_rows(planned.plan, planned.coming, stored)
+    return _write_planned(table, files, tasks, found, changed, result)
+
+
+def _write_planned(
+    table: Table,
+    files: TableFiles,
+    tasks: Sequence[FileScanTask],
+    found: pa.Table,
+    changed: ChangedRows,
+    result: MergeResult,
+) -> MergeResult:
     _copy_files(table, files, tasks, found, changed, result)
     if changed.opened.num_rows:
         result.added += write_rows(table, files, _completed(table, changed.opened))
@@ -71,8 +97,13 @@ def _copy_files(
         result.added += write_rows(table, files, _both(rest, updated))
 
 
-def _known_rows(table: Table, task: FileScanTask, number: int, coming: pa.Table, target: Target) -> pa.Table:
-    """The rows of a file with keys of `coming`, in all columns of the table, with the file's number and their positions in it."""
+def _all_known_rows(table: Table, tasks: Sequence[FileScanTask], coming: pa.Table | None, target: Target) -> pa.Table:
+    found = [_known_rows(table, task, number, coming, target) for number, task in enumerate(tasks)]
+    return pa.concat_tables(found or [_known_schema(table).empty_table()])
+
+
+def _known_rows(table: Table, task: FileScanTask, number: int, coming: pa.Table | None, target: Target) -> pa.Table:
+    """The rows of a file with keys of `coming`, or all, in all columns of the table, with the file's number and their positions in it."""
     schema = _known_schema(table)
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -83,7 +114,8 @@ def _known_rows(table: Table, task: FileScanTask, number: int, coming: pa.Table,
             file = pa.repeat(pa.scalar(number, pa.int64()), batch.num_rows)
             yield pa.RecordBatch.from_arrays([*batch.columns, file, rows], schema=schema)
 
-    return pa.Table.from_batches(rows_of_keys(coming, target.key, batches()), schema)
+    found = batches() if coming is None else rows_of_keys(coming, target.key, batches())
+    return pa.Table.from_batches(found, schema)
 
 
 def _known_schema(table: Table) -> pa.Schema:

@@ -44,7 +44,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles, data_file, write_fil
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.evolution import evolve_table
 from ingest_ray.sinks.iceberg.field_ids import ids_of
-from ingest_ray.sinks.iceberg.history_merge import merge_history
+from ingest_ray.sinks.iceberg.history_merge import apply_history_changes, merge_history
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.manifests import has_no_rows, list_files
 from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
@@ -73,6 +73,7 @@ PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, the commi
 
 class IcebergSink:
     keeps_history = True
+    keeps_history_of_changes = True
     applies_changes = True
 
     def __init__(self, config: IcebergConfig) -> None:
@@ -116,12 +117,12 @@ class IcebergSink:
         started = time.monotonic()
         name = self._catalog.identifier(target)
         row_hash = RowHash()
-        is_change = target.write is WriteMode.UPSERT and has_changes(schema)
+        is_change = target.write.merges and has_changes(schema)
         files, table_fields = self._files_and_columns(
             name, target, table_columns_of(target, table_columns(schema) if is_change else schema)
         )
         counter = ChangeCounter() if is_change else None
-        columns = changes_schema(table_fields) if is_change else table_fields
+        columns = changes_schema(without_history(table_fields, target)) if is_change else table_fields
         source_columns = pa.schema(
             [field for field in without_history(columns, target) if field.name not in PROVENANCE_COLUMNS]
         )
@@ -133,7 +134,7 @@ class IcebergSink:
                 if counter is not None:
                     counter.count(batch)
                 converted = convert_rows(batch, source_columns)
-                if keeps_history(target):
+                if keeps_history(target) and not is_change:
                     converted = with_validity(target, converted, batch, provenance.ingested_at)
                 yield provenance.add_to(converted)
 
@@ -285,7 +286,8 @@ class _GroupCommit:
         columns = self._checked_columns(table)
         if self.changes is not None:
             truncates = bool(self.changes.payload.get(TRUNCATES))
-            result = apply_changes(table, self.files, self._names, columns, self._target, truncates=truncates)
+            apply = apply_history_changes if keeps_history(self._target) else apply_changes
+            result = apply(table, self.files, self._names, columns, self._target, truncates=truncates)
         else:
             merge = merge_history if keeps_history(self._target) else merge_rows
             result = merge(table, self.files, self._names, columns, self._target)

@@ -6,7 +6,6 @@ values and open rows. Each temporary table stands once in a statement: MySQL ope
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 import pyarrow as pa
 
@@ -30,12 +29,11 @@ from ingest_ray.sinks.history.columns import (
     without_history,
 )
 from ingest_ray.sinks.history.plan import LATEST, HistoryPlan, HistoryRow, Validity, keys_of, plan_history
-from ingest_ray.sinks.provenance import BEGIN, DELETED_AT, INGESTED_AT
+from ingest_ray.sinks.provenance import DELETED_AT, INGESTED_AT
 from ingest_ray.sinks.value_conversion import convert_back
 
 KNOWN, VALIDITY, CHANGED = "_ingest_known", "_ingest_validity", "_ingest_changed"
 STORED, COMING, REPLACING = 1, 0, 2
-STATEMENT_ROWS = 200  # literals of about 200 bytes each
 
 
 def merge_history(
@@ -153,17 +151,18 @@ class HistoryMerge:
 
     def load(self, plan: HistoryPlan) -> None:
         """The plan as a temporary table."""
-        columns = f"{self.id}, {self.kind}, {self.begin}, {self.end}, {self.gone}"
-        self._create(VALIDITY, f"select {columns} from {KNOWN} where 1 = 0")
-        rows = [self._literals(row, COMING) for row in plan.opens]
-        rows += [self._literals(row, STORED) for row in plan.closes]
-        rows += [
-            self._literals(Validity(row, self._begins[position], None, None), REPLACING)
-            for row, position in plan.replaces
-        ]
-        for first in range(0, len(rows), STATEMENT_ROWS):
-            values = ", ".join(rows[first : first + STATEMENT_ROWS])
-            self._session.execute(f"insert into {VALIDITY} ({columns}) values {values}")
+        names = (self.id, self.kind, self.begin, self.end, self.gone)
+        self._create(VALIDITY, f"select {', '.join(names)} from {KNOWN} where 1 = 0")
+        replaced = [Validity(row, self._begins[position], None, None) for row, position in plan.replaces]
+        kinds = [COMING] * len(plan.opens) + [STORED] * len(plan.closes) + [REPLACING] * len(replaced)
+        found = [*plan.opens, *plan.closes, *replaced]
+        if not found:
+            return
+        numbers = [[row.id for row in found], kinds]
+        times = [[row.begin for row in found], [row.end for row in found], [row.deleted for row in found]]
+        columns = [pa.array(values, pa.int64()) for values in (*numbers, *times)]
+        rows = pa.table([*columns[:2], *(column.cast(INSTANT) for column in columns[2:])], names=list(names))
+        self._db.insert_rows(self._session, VALIDITY, rows)
 
     def apply(self, plan: HistoryPlan) -> None:
         self._close(len(plan.closes))
@@ -239,13 +238,6 @@ class HistoryMerge:
                 if self.is_ordered and kind == COMING:
                     read = LATEST
                 yield key, HistoryRow(row, number, read or 0, begin, kind == STORED, end, gone, bool(same))
-
-    def _literals(self, row: Validity, kind: int) -> str:
-        times = (
-            "null" if time is None else self._db.timestamp_literal(BEGIN + timedelta(microseconds=time))
-            for time in (row.begin, row.end, row.deleted)
-        )
-        return f"({row.id}, {kind}, {', '.join(times)})"
 
     @property
     def _narrow(self) -> list[str]:

@@ -16,11 +16,11 @@ from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import execute_merge, quoted, read_batches, same_key
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.delta.table_features import refuse_removal
-from ingest_ray.sinks.history.columns import HISTORY_COLUMNS, IS_CURRENT, VALID_FROM, VALID_TO
-from ingest_ray.sinks.history.match import NUMBER, changed_rows, plan_commit, rows_of_keys
+from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO
+from ingest_ray.sinks.history.log_changes import compared_columns, numbered_rows
+from ingest_ray.sinks.history.match import changed_rows, plan_commit, rows_of_keys
 from ingest_ray.sinks.history.plan import HistoryPlan
-from ingest_ray.sinks.layout.partitions import is_derived
-from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
+from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.value_conversion import convert_batch
 
 BEGIN = "_ingest_begin"
@@ -112,16 +112,6 @@ def close_rows(
         predicate=f"t.{quoted(IS_CURRENT)}",
     )
     return int(execute_merge(table, merger, properties)["num_target_rows_updated"])
-
-
-def compared_columns(schema: pa.Schema) -> list[str]:
-    """The columns of the source: a row with other values in them is another version."""
-    added = (*PROVENANCE_COLUMNS, *HISTORY_COLUMNS)
-    return [field.name for field in schema if field.name not in added and not is_derived(field)]
-
-
-def numbered_rows(rows: pa.Table) -> pa.Table:
-    return rows.append_column(NUMBER, pa.array(range(rows.num_rows), pa.int64()))
 
 
 def stored_rows(
