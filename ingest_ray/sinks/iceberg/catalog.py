@@ -106,6 +106,9 @@ class TableCatalog:
             return self._open_sql(properties)
         if config.uri is not None:
             properties["uri"] = config.uri
+        if config.catalog == "rest" and config.uri is not None and "credential" in properties:
+            # the catalog's own, as its API has it; without this the library warns that it will not look there any more
+            properties.setdefault("oauth2-server-uri", f"{config.uri.rstrip('/')}/v1/oauth/tokens")
         try:
             return load_catalog(config.name, type=config.catalog, **properties)
         except ModuleNotFoundError as error:
