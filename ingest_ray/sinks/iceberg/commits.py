@@ -28,7 +28,7 @@ from pyiceberg.table.update import (
 
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkRejected
+from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkRejected, StagingLost
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.catalog import TableCatalog
 from ingest_ray.sinks.iceberg.errors import translate_error
@@ -126,7 +126,12 @@ def apply_change(table: Table, target: Target | None, entry: LedgerEntry | None,
     if target is not None and entry is not None:
         properties[LEDGER + target.app_id] = json.dumps(asdict(entry))
     if change.has_snapshot:
-        make_files_durable([file.file_path for file in change.added])
+        try:
+            make_files_durable([file.file_path for file in change.added])
+        except FileNotFoundError as error:
+            raise StagingLost(
+                f"file '{error.filename}' of a commit is gone", hint="its rows are prepared again"
+            ) from error
         stage_snapshot(transaction, table, _summary(table, target, entry), MAIN, change.added, change.removed)
     if properties:
         transaction._stage((SetPropertiesUpdate(updates=properties),))

@@ -11,7 +11,7 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from ingest_ray.sdk.contracts import ProgressReader, SinkProgress
-from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable
+from ingest_ray.sdk.errors import CommitUnknown, Fenced, SinkUnavailable, StagingLost
 from ingest_ray.sdk.types import Prepared, WriteMode
 from ingest_ray.testing.suites.sink import SCHEMA, Load, rows
 from ingest_ray.testing.suites.sink_harness import insist
@@ -128,6 +128,16 @@ def test_a_commit_whose_answer_is_lost_happens_once(
     if not happens:
         load.commit(*group)
     assert load.found() == [(1, 2, "b"), (3, 1, "c")]
+
+
+def test_a_prepared_file_that_is_gone_is_not_named(world: IcebergWorld) -> None:
+    load = Load(world, WriteMode.APPEND)
+    load.put((1, 1, "a"))
+    prepared = load.prepare(rows((2, 1, "b")))
+    load.sink.abort([prepared])
+    with pytest.raises(StagingLost, match="is gone"):
+        load.commit(prepared)
+    assert load.found() == [(1, 1, "a")]
 
 
 def test_a_commit_whose_end_cannot_be_asked_for_is_unknown(
