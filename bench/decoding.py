@@ -43,7 +43,9 @@ MARIA = {
     **dict.fromkeys(("l_suppkey", "l_linenumber"), pa.int32()),
     **dict.fromkeys(NUMERICS, PRICE),
     **dict.fromkeys(("l_returnflag", "l_linestatus", "l_shipmode", "l_comment"), pa.string()),
-    "l_shipdate": pa.date32(), "l_receipt": pa.timestamp("us"), "l_weight * 1e0": pa.float64(),
+    "l_shipdate": pa.date32(),
+    "l_receipt": pa.timestamp("us"),
+    "l_weight * 1e0": pa.float64(),
 }
 
 

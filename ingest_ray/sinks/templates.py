@@ -163,6 +163,7 @@ parquet = LazySinkFamily(
         capabilities=("append", "replace", "evolve", "compact", "vacuum"),
         docs_url="https://parquet.apache.org/docs/",
         sample_config={"uri": "./files"},
+        location_fields=("uri", "storage_options"),
     ),
     module="ingest_ray.sinks.parquet_tables.connect",
 )

@@ -12,6 +12,8 @@ from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs import execution
 from ingest_ray.sinks.delta.sink import DeltaSink
+from ingest_ray.sinks.parquet_tables.sink import ParquetSink
+from ingest_ray.sinks.parquet_template import ParquetConfig
 from ingest_ray.sinks.templates import DeltaConfig
 from tests.object_stores.conftest import Bucket
 from tests.object_stores.proxy import Fault
@@ -29,10 +31,12 @@ def opened(bucket: Bucket, **options: Any) -> DeltaSink:
 )
 def test_a_cause_that_a_person_must_mend_is_final(bucket: Bucket, fault: Fault, meaning: str) -> None:
     bucket.proxy.rule = lambda _: fault
-    with pytest.raises(SinkRejected, match=meaning) as caught:
-        opened(bucket).check_reach()
-    assert caught.value.hint
-    assert len(bucket.proxy.requests) == 1
+    config = {"uri": f"{bucket.uri}/lake", "storage_options": bucket.options}
+    for sink in (opened(bucket), ParquetSink(ParquetConfig.model_validate(config))):
+        with pytest.raises(SinkRejected, match=meaning) as caught:
+            sink.check_reach()
+        assert caught.value.hint
+    assert len(bucket.proxy.requests) == 2
 
 
 def test_an_endpoint_that_does_not_answer_is_given_up_soon(bucket: Bucket) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from ingest_ray.config import load_config
 from ingest_ray.kv.keys import unit_key
+from ingest_ray.registry import sink_family, sink_templates
 from ingest_ray.sdk.errors import ConnectionTestFailed, IngestError, SinkBehindState, TargetChanged
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Endpoint, RunState
@@ -184,6 +185,15 @@ def test_the_place_of_a_sink_has_its_endpoint_and_no_secret(
     assert place("sql", url="postgresql://db/w", schema="public") == place("sql", url="postgresql://db/w")
     assert place("sql", url="env:NOT_HERE") is None
     assert place("no.such", url="x") is None
+
+
+def test_every_sink_of_this_package_names_the_fields_of_its_location() -> None:
+    for template in sink_templates():
+        descriptor = sink_family(template).descriptor
+        is_ours = not template.startswith(("testing.", "example."))
+        fields = {part.alias or name for name, part in descriptor.config_model.model_fields.items()}
+        assert set(descriptor.location_fields) <= fields, template
+        assert descriptor.location_fields or not is_ours, template
 
 
 def test_a_sink_that_cannot_be_reached_is_named_before_anything_changes(workspace: Workspace) -> None:

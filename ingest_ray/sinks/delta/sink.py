@@ -45,7 +45,6 @@ from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
 from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
 from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
-from ingest_ray.sinks.delta.reach import check_reach
 from ingest_ray.sinks.delta.row_changes import apply_changes
 from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
 from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
@@ -71,6 +70,7 @@ from ingest_ray.sinks.history.columns import (
     table_columns_of,
     with_validity,
 )
+from ingest_ray.sinks.lake_reach import check_reach
 from ingest_ray.sinks.layout.ordering import refuse_unordered_columns, sorted_rows
 from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport

@@ -18,6 +18,7 @@ from ingest_ray.sdk.contracts import Misfit, SinkProgress
 from ingest_ray.sdk.errors import ModeUnsupported, SinkRejected, StagingLost
 from ingest_ray.sdk.types import ColumnFit, Layout, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import sink_schema
+from ingest_ray.sinks.lake_reach import check_reach
 from ingest_ray.sinks.layout.ordering import refuse_unordered_columns, sorted_rows
 from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
@@ -64,6 +65,9 @@ class ParquetSink:
 
     def location(self, target: Target) -> str:
         return self._folder(target).uri
+
+    def check_reach(self) -> None:
+        check_reach(self._root, self._options)
 
     def fit(self, schema: pa.Schema) -> Sequence[ColumnFit]:
         return map_schema(schema, PARQUET_TYPES)
