@@ -28,24 +28,23 @@ class ThreadedExecutor:
         self._planner = ThreadPoolExecutor(1, thread_name_prefix="slice-planner")
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="slice-committer")
         self._running: set[Future[Event | None]] = set()
-        self._clean_ups: set[Future[Event | None]] = set()
+        self._unfinished: dict[Future[Event | None], Instruction] = {}
 
     def submit(self, instruction: Instruction) -> None:
-        future = self.start(instruction)
-        self._running.add(future)
-        if isinstance(instruction, Abort | Drop):
-            self._clean_ups.add(future)
+        self._running.add(self.start(instruction))
 
     def start(self, instruction: Instruction) -> Future[Event | None]:
         """Performs an instruction in the context of the caller; `wait` does not return its event."""
-        return self._pool_for(instruction).submit(copy_context().run, self._inline.perform, instruction)
+        future = self._pool_for(instruction).submit(copy_context().run, self._inline.perform, instruction)
+        self._unfinished[future] = instruction
+        future.add_done_callback(lambda done: self._unfinished.pop(done, None))
+        return future
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self._running:
             time.sleep(timeout_s)
             return []
         done, self._running = wait(self._running, timeout_s, FIRST_COMPLETED)
-        self._clean_ups -= done
         events = [future.result() for future in done]
         for event in events:
             self._inline.close_slice(event)
@@ -60,8 +59,9 @@ class ThreadedExecutor:
     def close(self) -> None:
         """Stops the readers and waits for running steps and clean-ups: no thread outlives its run."""
         self._inline.stop()
-        for future in self._running - self._clean_ups:
-            future.cancel()
+        for future, instruction in self._unfinished.copy().items():
+            if not isinstance(instruction, Abort | Drop):
+                future.cancel()
         for pool in (self._slices, self._planner, self._committer):
             pool.shutdown(wait=True)
 

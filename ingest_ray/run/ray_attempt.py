@@ -15,6 +15,7 @@ from ingest_ray.core.ledger import Ledger
 from ingest_ray.core.messages import Fault, Finish
 from ingest_ray.engine.coordinator import Coordinator
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.adoption import FileAdopter, adopter_of
 from ingest_ray.engine.steps.planner import Planner, PlanSummary
 from ingest_ray.engine.steps.recovery import open_scopes
 from ingest_ray.engine.steps.unit_writer import writer_for
@@ -51,7 +52,11 @@ class Attempt:
         cluster.server_watch.check()
         self.context = context
         self.cluster = cluster
-        self.order: RunOrder = context.order.model_copy(update={"trace": tracing.carrier()})
+        order = context.order.model_copy(update={"trace": tracing.carrier()})
+        self.adopter = adopter_of(order)
+        if self.adopter is not None and not may_reach(self.adopter, cluster):
+            self.adopter, order = None, with_pages(order)
+        self.order: RunOrder = order
         self.order_ref = ray.put(self.order)
         self.pages = start_pages(self.order)
         self.staging: Staging = staging_on(self.order, self.pages)
@@ -79,13 +84,17 @@ class Attempt:
     def drive(self, executor: RayExecutor, plan_summary: PlanSummary) -> tuple[Ledger, Finish]:
         order, reporter = self.order, self.context.reporter
         begin_staging(order, self.staging)
+        scopes, adopter = plan_summary.scopes, self.adopter
+        if adopter is not None and adopter.adopts_all(scopes):
+            executor.leave_out_sinks()
         ledger = Ledger(
             limits_of(
                 order,
-                plan_summary.scopes,
+                scopes,
                 readers=self.at_once,
                 preparers=2 * SINK_ACTORS,
                 mappers=2 * MAPPER_ACTORS,
+                adopts_files=adopter is not None and adopter.may_adopt(scopes),
             )
         )
         coordinator = Coordinator(ledger, executor)
@@ -110,6 +119,18 @@ class Attempt:
             ray.kill(self.pages)
 
 
+def may_reach(adopter: FileAdopter, cluster: Cluster) -> bool:
+    """Whether readers write where the control commits: on one machine, or in a store whose keys no label confines to some nodes."""
+    settings = adopter.order.settings.ray
+    is_store = "://" in adopter.sink.location(adopter.target)
+    return cluster.holds_control(settings) or (is_store and not settings.actor_labels)
+
+
+def with_pages(order: RunOrder) -> RunOrder:
+    staging = order.settings.staging.model_copy(update={"provider": "files"})
+    return order.model_copy(update={"settings": order.settings.model_copy(update={"staging": staging})})
+
+
 def run_attempt_in_driver(
     context: RunContext, cluster: Cluster, state: StateWriter, planner: Planner, plan_summary: PlanSummary
 ) -> AttemptResult:
@@ -119,7 +140,7 @@ def run_attempt_in_driver(
         order = attempt.order
         unit_writer = writer_for(order, attempt.staging)
         planner.open(context.retry(lambda: open_scopes(order, state, unit_writer, plan_summary.scopes)))
-        inline = InlineExecutor(order, planner, unit_writer, state, attempt.staging)
+        inline = InlineExecutor(order, planner, unit_writer, state, attempt.staging, attempt.adopter)
         executor = attempt.executor(DriverControl(order, inline), sinks=0)
         try:
             _, finish = attempt.drive(executor, plan_summary)

@@ -118,9 +118,14 @@ class RollingParquetWriter:
 
 
 def staged_prefix(run_id: str, attempt: int) -> str:
-    """Of the files that a reader writes: `staged-<run>-<attempt>-`. Letters that a URI would have to quote are not in it."""
-    is_plain = re.fullmatch(r"[A-Za-z0-9._-]{1,80}", run_id) is not None
-    return f"{STAGED}{run_id if is_plain else hashlib.sha256(run_id.encode()).hexdigest()[:16]}-{attempt}-"
+    """Of the files that a reader writes: `staged-<run>.<attempt>-`."""
+    return f"{run_prefix(run_id)}{attempt}-"
+
+
+def run_prefix(run_id: str) -> str:
+    """Of all files that a run's readers write: its end belongs to no other run. Letters that a URI would have to quote are not in it."""
+    is_plain = re.fullmatch(r"[A-Za-z0-9_-]{1,80}", run_id) is not None
+    return f"{STAGED}{run_id if is_plain else hashlib.sha256(run_id.encode()).hexdigest()[:16]}."
 
 
 def dictionary_columns(rows: pa.Table) -> list[str] | bool:

@@ -53,6 +53,8 @@ class Lease:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._is_lost = False
+        self.lost_run: str | None = None
+        """The run that held the lease before and did not release it: it was killed, or its state store was away at its end."""
         self._thread = threading.Thread(target=self._renew_until_ended, name="lease", daemon=True)
 
     @classmethod
@@ -76,6 +78,8 @@ class Lease:
         except StateConflict as error:
             raise RunActive("unit has a live run that started at the same moment", hint="wait for it") from error
         lease = cls(kv, unit_key, new, version, clock)
+        if old is not None and not old.is_released and old.run_id != run_id:
+            lease.lost_run = old.run_id
         if clock is time.time:
             lease._thread.start()
         return lease

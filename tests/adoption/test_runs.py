@@ -165,6 +165,38 @@ def test_a_stopped_replacement_leaves_the_old_table_and_none_of_its_files(tmp_pa
     assert files(there) == before
 
 
+def test_a_slice_whose_file_is_gone_before_its_commit_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, losses = DeltaSink.commit, iter([True])
+
+    def commit_after_a_loss(sink: DeltaSink, target: Any, schema: Any, epoch: int, sequence: int, group: Any) -> Any:
+        if next(losses, False):
+            sink.table_files(target).delete(group[0].payload["files"][0]["name"])
+        return commit(sink, target, schema, epoch, sequence, group)
+
+    monkeypatch.setattr(DeltaSink, "commit", commit_after_a_loss)
+    there = Installation(tmp_path)
+    summary = there.run()
+    assert summary.state is RunState.SUCCEEDED, summary.error
+    assert summary.retries == 1
+    assert there.ids() == there.expected_ids()
+
+
+@pytest.mark.slow
+def test_files_that_older_versions_have_are_not_swept_with_those_of_a_killed_run(tmp_path: Path) -> None:
+    there = Installation(tmp_path, source={"now": 1}, **FULL)
+    there.run()
+    before = files_in_table(there)
+    there.source = {"changed": {str(key): 5 for key in range(2000)}}
+    killed_at(there, "sink:after-commit")
+    assert there.run().state is RunState.SUCCEEDED
+    older = DeltaTable(str(table_folder(there)), version=2)
+    assert {path.rsplit("/", 1)[-1] for path in older.file_uris()} <= files(there)
+    assert before <= files(there)
+    assert there.ids() == there.expected_ids()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step", ["read:after-batch@3", "sink:after-prepare@3", "read:after-stage@3", "sink:before-commit@2"]
@@ -176,3 +208,4 @@ def test_what_a_killed_run_staged_is_never_shown(tmp_path: Path, step: str) -> N
         assert files(there) - files_in_table(there)
     assert there.run().state is RunState.SUCCEEDED
     assert there.ids() == there.expected_ids()
+    assert files(there) == files_in_table(there)  # the dead run's files are swept

@@ -38,6 +38,9 @@ def test_a_load_on_ray_is_exact_and_resumes(tmp_path: Path, started: list[Any], 
     assert first.executor == "ray"
     assert first.rows.committed == 6000
     assert there.ids() == there.expected_ids()
+    names = [path.name for path in (tmp_path / "lake" / "e" / there.unit).glob("*.parquet")]
+    prefix = "part-" if labels else "staged-"  # readers write where the control commits, or pages
+    assert all(name.startswith(prefix) for name in names), names
     there.forget_reads()
     assert there.run().rows.read == 0
     assert there.reads() == []

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
-from tests.faults.campaign import Campaign
+from tests.faults.campaign import START_EMPTY, Campaign
 from tests.faults.installation_under_test import LAKE_FIELDS, InstallationUnderTest
 from tests.faults.sources import SOURCES
 
@@ -24,7 +24,8 @@ def main() -> int:
     options.add_argument("--source", choices=[*SOURCES, "all"], default="all")
     options.add_argument("--fault", "--strike", default="", help="only faults whose names match this expression")
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
-    options.add_argument("--staging", choices=["files", "object-store"], default="files")
+    options.add_argument("--empty-share", type=float, default=START_EMPTY, help="rounds that begin with an empty table")
+    options.add_argument("--staging", choices=["files", "object-store", "auto"], default="files")
     options.add_argument("--sink", choices=list(LAKE_FIELDS), default="lake.delta")
     options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
     options.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this long")
@@ -38,7 +39,7 @@ def main() -> int:
             stack.callback(source.close)
             installations[name] = InstallationUnderTest(folder / name, source, given.staging, given.sink)
             stack.callback(installations[name].close)
-        campaign = Campaign(installations, Random(given.seed), given.cluster_share, given.fault)
+        campaign = Campaign(installations, Random(given.seed), given.cluster_share, given.fault, given.empty_share)
         report = campaign.report
         try:
             while installations and report.rounds < given.rounds and time.monotonic() - started < given.seconds:

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
 from tests.faults.injections import CLUSTER_HEADS, RARE, Injection, KillProcess, injections_for
@@ -22,6 +23,12 @@ STATE_ANSWERS = (5, 40)  # answers of the KV that pass before the injection; a r
 AFTER_AN_ANSWER_S = 0.05
 
 
+def adopted_files(lake: Path) -> set[str]:
+    """The files that readers wrote and a commit named, as the logs of the lake's Delta tables say."""
+    logs = [path.read_text() for path in lake.rglob("_delta_log/*.json")]
+    return {name for text in logs for name in re.findall(r'"add":\{"path":"(staged-[^"]+)"', text)}
+
+
 @dataclass
 class Campaign:
     """`only`: faults whose names match this expression."""
@@ -30,6 +37,7 @@ class Campaign:
     random: Random
     cluster_share: float = 0.25
     only: str = ""
+    empty_share: float = START_EMPTY
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
@@ -52,9 +60,9 @@ class Campaign:
     def _round(self, name: str, title: str, injection: Injection, is_inline: bool) -> None:
         installation, counts = self.installations[name], self.report.sources[name]
         before = self.random.random()
-        if before < START_EMPTY:
+        if before < self.empty_share:
             installation.start_empty()
-        elif before < START_EMPTY + RESET:
+        elif before < self.empty_share + RESET:
             installation.reset()
         installation.configure(inline=is_inline, threads=self.random.choice([None, 3]))
         installation.source.writer.start()
@@ -67,6 +75,7 @@ class Campaign:
         installation.source.writer.stop()
         self._succeed(name, title)
         counts.rows_compared += self._compare(name, title)
+        counts.adopted |= adopted_files(installation.folder / "lake")
         if (left := installation.staged_bytes()) > 0:
             self._report_violation(name, title, f"{left} bytes are left in staging after a run that succeeded")
 

@@ -12,6 +12,8 @@ class Counts:
     missed: Counter[str] = field(default_factory=Counter)
     """Faults that came too late: the run was over, or the process was not found."""
     rows_compared: int = 0
+    adopted: set[str] = field(default_factory=set)
+    """Files that readers staged in the lake, and commits named."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -19,6 +21,7 @@ class Counts:
             "struck": dict(sorted(self.struck.items())),
             "struck_too_late": dict(sorted(self.missed.items())),
             "rows_compared": self.rows_compared,
+            "files_adopted": len(self.adopted),
         }
 
 
@@ -40,6 +43,7 @@ class Report:
             total.struck += counts.struck
             total.missed += counts.missed
             total.rows_compared += counts.rows_compared
+            total.adopted |= counts.adopted
         return total
 
     def as_dict(self) -> dict[str, Any]:

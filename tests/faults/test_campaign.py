@@ -49,6 +49,17 @@ def test_after_two_hundred_strikes_the_sink_is_the_source(tmp_path: Path, stagin
 
 @pytest.mark.faults
 @pytest.mark.timeout(6 * 3600)
+def test_after_fifty_strikes_a_lake_of_adopted_files_is_the_source(tmp_path: Path) -> None:
+    rounds = os.environ.get("INGEST_FAULT_ROUNDS", "50")
+    arguments = ["--source", "postgres", "--staging", "auto", "--empty-share", "0.85", "--rounds", rounds]
+    report = campaign(tmp_path, 6 * 3600, *arguments)
+    print(json.dumps(report, indent=2))
+    assert report["violations"] == []
+    assert report["files_adopted"]
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(6 * 3600)
 def test_after_a_hundred_strikes_the_iceberg_table_is_the_source(tmp_path: Path) -> None:
     rounds = os.environ.get("INGEST_FAULT_ROUNDS", "100")
     arguments = ["--source", "postgres", "--sink", "lake.iceberg", "--rounds", rounds]

@@ -52,7 +52,7 @@ class History:
     def __init__(self, seed: int, world: str | None = None, *, is_traced: bool = False) -> None:
         self.seed = seed
         self.world = world or Random(f"world of {seed}").choice(WORLDS)
-        self.adopts_files = Random(f"files in {seed}").random() < 0.4
+        self.adopts_files = self.world != LOG and Random(f"files in {seed}").random() < 0.4
         self.random = Random(seed)
         self.faults = FaultInjector.draw(self.random)
         self.scheduler = Scheduler(self.random, is_traced=is_traced)

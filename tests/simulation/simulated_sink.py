@@ -74,6 +74,13 @@ class SinkServer:
             self.checker.report_violation("files are written for a table that the run has not opened")
         return self.prepare(run_id, piece, uri, rows)
 
+    def sweep_files(self, run_id: str) -> int:
+        """Deletes what a lost run staged, or prepared, and no commit named."""
+        left = [uri for uri in self.prepared.keys() - self.committed if uri.startswith(f"{run_id}/")]
+        for uri in left:
+            del self.prepared[uri]
+        return len(left)
+
     def delete_files(self, uri: str) -> None:
         """Without a look whether the table has them."""
         if uri in self.committed:
@@ -246,6 +253,14 @@ class SimulatedUnitWriter:
         prepared = self.server.stage_files(run_id, piece, uri, rows)
         self.faults.note("adopted files")
         return handle, prepared.model_copy(update={"row_hash": ""})
+
+    def sweep_files(self, run_id: str) -> int:
+        if not isinstance(self.server, SinkServer) or not self.server.adopts_files:
+            return 0
+        self._begin_request()
+        swept = self.server.sweep_files(run_id)
+        self.faults.fault_counts["adopted files swept"] += swept
+        return swept
 
     def delete_files(self, handle: Handle) -> None:
         assert isinstance(self.server, SinkServer)

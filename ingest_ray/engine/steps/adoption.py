@@ -1,5 +1,6 @@
 """Stages a slice in files of the sink's own table, which a commit then adopts: no page is written, read and encoded again."""
 
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,9 +15,10 @@ from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import FileStager, Sink
 from ingest_ray.sdk.row_hash import RowHash
-from ingest_ray.sdk.types import ADOPTED, Handle, Prepared, Scope, Slice, Target, WriteMode
+from ingest_ray.sdk.types import ADOPTED, Handle, Prepared, Scope, Slice, Target
 from ingest_ray.staging.pages import check_schema, joined, schema_fingerprint
 
+KEPT_RUNS = 4  # whose readers share a process; they come one after another
 LEAST_BYTES = (
     1024 * 1024
 )  # smaller batches are joined: hash, conversion and provenance cost about the same for one row as for many
@@ -36,9 +38,11 @@ class FileAdopter:
 
     def may_adopt(self, scopes: Iterable[Scope]) -> bool:
         """False where no slice of these scopes will be adopted."""
-        return self.target.write in (WriteMode.APPEND, WriteMode.REPLACE) or any(
-            scope.is_insert_only for scope in scopes
-        )
+        return not self.target.write.merges or any(scope.is_insert_only for scope in scopes)
+
+    def adopts_all(self, scopes: Iterable[Scope]) -> bool:
+        """True where, as far as the scopes say, nothing will be left to prepare."""
+        return not self.target.write.merges or all(scope.is_insert_only for scope in scopes)
 
     def stage(
         self,
@@ -82,6 +86,21 @@ def adopter_of(order: RunOrder, sink: Sink | None = None) -> FileAdopter | None:
         return None
     sink = sink or open_sink_of(order)
     return FileAdopter(order, sink, sink, target_of(order)) if isinstance(sink, FileStager) else None
+
+
+_adopters: dict[tuple[str, str], FileAdopter | None] = {}
+_lock = threading.Lock()
+
+
+def kept_adopter_of(order: RunOrder) -> FileAdopter | None:
+    """As `adopter_of`, once for each run and process: a table's columns are read from its log when the first file is written."""
+    key = order.run_id, order.settings.staging.provider
+    with _lock:
+        if key not in _adopters:
+            while len(_adopters) >= KEPT_RUNS:
+                del _adopters[next(iter(_adopters))]
+            _adopters[key] = adopter_of(order)
+        return _adopters[key]
 
 
 @dataclass

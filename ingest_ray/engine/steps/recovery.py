@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ingest_ray.engine.masking.layout import layout_of
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.unit_layout import followed_cursor
-from ingest_ray.engine.steps.unit_writer import UnitWriter
+from ingest_ray.engine.steps.unit_writer import FileSweeper, UnitWriter
 from ingest_ray.sdk.contracts import SinkProgress
-from ingest_ray.sdk.errors import Fenced, HistoryTooShort, SinkBehindState, StateBehindSink
+from ingest_ray.sdk.errors import Fenced, HistoryTooShort, IngestError, SinkBehindState, StateBehindSink
 from ingest_ray.sdk.types import Effect, RunMode, Scope, WriteMode
 from ingest_ray.secrets.locations import sink_location
 from ingest_ray.state.commit_history import last_common_commit, left_out_numbers
@@ -89,7 +89,22 @@ def open_sink_for(state: StateWriter, unit_writer: UnitWriter) -> int:
     done = state.recover(sequence)
     if done is not None:
         log.warning("%s", done)
+    _sweep_lost_run(state, unit_writer)
     return sequence
+
+
+def _sweep_lost_run(state: StateWriter, unit_writer: UnitWriter) -> None:
+    """Removes what readers of a run that was killed staged in the sink. A failure is logged only: such files are in no table."""
+    run_id, state.lease.lost_run = state.lease.lost_run, None
+    if run_id is None or not isinstance(unit_writer, FileSweeper):
+        return
+    try:
+        swept = unit_writer.sweep_files(run_id)
+    except IngestError as error:
+        log.warning("files that run %s staged could not be swept: %s", run_id, error.message)
+        return
+    if swept:
+        log.info("%d files that run %s staged and did not commit are swept", swept, run_id)
 
 
 def refuse_sink_behind(state: StateWriter, progress: SinkProgress, location: str) -> None:

@@ -49,7 +49,7 @@ class RenamedSink:
         if isinstance(sink, MisfitFinder):
             self.find_misfits = self._find_misfits
         if isinstance(sink, FileStager):
-            self.adopts, self.stage_files = self._adopts, self._stage_files
+            self.adopts, self.stage_files, self.sweep_files = self._adopts, self._stage_files, self._sweep_files
         if isinstance(sink, RowReader):
             self.comparable_schema, self.read_rows = self._comparable_schema, self._read_rows
         if isinstance(sink, KeySumReader):
@@ -75,6 +75,9 @@ class RenamedSink:
 
     def _adopts(self, target: Target, piece: Slice) -> bool:
         return bool(self._sink.adopts(self._target(target), piece))
+
+    def _sweep_files(self, target: Target, run_id: str) -> int:
+        return int(self._sink.sweep_files(self._target(target), run_id))
 
     def _stage_files(
         self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.fitting_rows import SliceOfRows
@@ -10,7 +10,7 @@ from ingest_ray.engine.steps.model_writer import ModelWriter
 from ingest_ray.engine.steps.renamed_sink import open_sink_of
 from ingest_ray.engine.steps.unit_layout import slice_schema, table_schema, target_of
 from ingest_ray.process.failpoints import reached
-from ingest_ray.sdk.contracts import ProgressReader, Sink, SinkProgress, Staging
+from ingest_ray.sdk.contracts import FileStager, ProgressReader, Sink, SinkProgress, Staging
 from ingest_ray.sdk.types import Handle, Mapped, Prepared, Receipt, Slice, WriteMode
 
 
@@ -36,6 +36,15 @@ class UnitWriter(Protocol):
     def commit(self, epoch: int, sequence: int, group: Sequence[Prepared]) -> Receipt: ...
 
     def abort(self, group: Sequence[Prepared]) -> None: ...
+
+
+@runtime_checkable
+class FileSweeper(Protocol):
+    """What a writer also is whose sink may have files that readers staged."""
+
+    def sweep_files(self, run_id: str) -> int:
+        """See `FileStager.sweep_files`."""
+        ...
 
 
 def writer_for(order: RunOrder, staging: Staging) -> UnitWriter:
@@ -88,3 +97,6 @@ class TableWriter:
 
     def abort(self, group: Sequence[Prepared]) -> None:
         self.sink.abort(group)
+
+    def sweep_files(self, run_id: str) -> int:
+        return self.sink.sweep_files(self.target, run_id) if isinstance(self.sink, FileStager) else 0

@@ -185,6 +185,6 @@ class ActorControl:
         if self._watch.is_lost(at_once=True):
             return
         with guard_exit():
-            for call in (self.actor.close, self.actor.end):
+            for call in (self.actor.finish_clean_up, self.actor.close, self.actor.end):
                 end_actor(call)
             ray.kill(self.actor)

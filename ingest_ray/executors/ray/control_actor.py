@@ -120,6 +120,10 @@ class ControlActor:
         assert self._state is not None
         self._state.learn(learned)
 
+    @ray.method(concurrency_group="sink")
+    def finish_clean_up(self) -> None:
+        """Returns after the sink's last call: its thread takes one after another."""
+
     @ray.method(concurrency_group="planner")
     def close(self) -> None:
         with in_trace_of(self._order):

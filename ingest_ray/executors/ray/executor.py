@@ -85,7 +85,10 @@ class RayExecutor:
         self._reported = ReportedRows(control.inbox)
         self._sinks: list[Any] = []
         self._mappers: list[Any] = []
-        self._max_actors = ((SinkActor, self._sinks, sinks), (MapperActor, self._mappers, mappers))
+        self._max_actors: tuple[tuple[Any, list[Any], int], ...] = (
+            (SinkActor, self._sinks, sinks),
+            (MapperActor, self._mappers, mappers),
+        )
         self._reads = 0
         self._load: dict[Any, int] = {}
         self._pending: dict[Future[Any], Call] = {}
@@ -100,6 +103,10 @@ class RayExecutor:
         for kind, actors, most in self._max_actors:
             while len(actors) < most:
                 actors.append(self._start_actor(kind))
+
+    def leave_out_sinks(self) -> None:
+        """Nothing will be prepared. A slice that is, nevertheless, is prepared by the control."""
+        self._max_actors = tuple(kind for kind in self._max_actors if kind[0] is not SinkActor)
 
     def close(self) -> None:
         """Ends threads and actors; without Ray's servers there are no actors left to end."""

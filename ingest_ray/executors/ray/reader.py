@@ -11,6 +11,7 @@ import ray
 
 from ingest_ray.core.messages import Event, SliceStaged, Stage
 from ingest_ray.engine.run_order import RunOrder
+from ingest_ray.engine.steps.adoption import kept_adopter_of
 from ingest_ray.engine.steps.failures import attempted
 from ingest_ray.engine.steps.reader import read_slice
 from ingest_ray.executors.ray.metrics import metrics
@@ -49,7 +50,8 @@ def read_attempt(
 
     def work() -> Event:
         with using(cluster_permits(order.settings)):
-            staged = read_slice(order, piece, attempt, staging_on(order, pages), is_stopping, report.note)
+            staging, adopter = staging_on(order, pages), kept_adopter_of(order)
+            staged = read_slice(order, piece, attempt, staging, is_stopping, report.note, adopter)
         metrics().read(order, staged.rows_read, staged.handle.bytes, staged.rows_quarantined)
         return SliceStaged(piece, attempt, staged)
 
@@ -70,6 +72,7 @@ def read(order: RunOrder, pages: Any, rows: RowChannel, piece: Slice, attempt: i
 def warm_up(order: RunOrder) -> None:
     """Imports what reading needs, so that the first slice finds a prepared worker process."""
     load(order.spec.endpoint)
+    kept_adopter_of(order)
 
 
 @ray.remote(**ACTOR_OPTIONS)
@@ -83,6 +86,7 @@ class ReaderActor:
     def prepare(self, order: RunOrder) -> None:
         """Imports what reading needs; the first answer tells that the actor has a node."""
         load(order.spec.endpoint)
+        kept_adopter_of(order)
 
     def read(self, order: RunOrder, pages: Any, rows: RowChannel, piece: Slice, attempt: int) -> Event:
         def is_stopped() -> bool:

@@ -16,8 +16,8 @@ class FileStager(Protocol):
     """An optional capability of a sink: it offers its own staging. A reader writes the rows of a slice as files of the table, `commit`
     names these files, and no page is written, read and encoded again in between.
 
-    What `stage_files` returns is the handle of the staged slice: files that no commit named do not exist for readers of the table. They
-    are left to `abort`, and, where their process died, to the sink's own clean-up, which spares those of a run that may be alive.
+    What `stage_files` returns is the handle of the staged slice: files that no commit named do not exist for readers of the table.
+    `abort` deletes them, or, where their process died, `sweep_files` of the unit's next run.
     """
 
     def adopts(self, target: Target, piece: Slice) -> bool:
@@ -37,4 +37,9 @@ class FileStager(Protocol):
         Raises:
             RowsRejected: values of some rows are refused, and no file is left. The caller stages pages instead, in which it can search.
         """
+        ...
+
+    def sweep_files(self, target: Target, run_id: str) -> int:
+        """Deletes the files that a lost run staged and no commit has ever named; returns how many. Called after `open` took the target
+        over under a newer epoch, so that no commit of that run can name them any more. Files of other runs stay."""
         ...

@@ -60,6 +60,17 @@ class TableFiles:
             finally:
                 os.close(descriptor)
 
+    def find_damaged(self, sizes: Mapping[str, int]) -> list[str]:
+        """The files that are gone, or have another size than their writer said: another machine's disk, or somebody's clean-up. An
+        object store is not asked: what it acknowledged is there, for every machine."""
+        return [name for name, size in sizes.items() if self._size(name) != size] if self.is_local else []
+
+    def _size(self, name: str) -> int | None:
+        try:
+            return os.stat(os.path.join(self.uri, name)).st_size
+        except FileNotFoundError:
+            return None
+
     def open(self, name: str) -> pa.NativeFile:
         if self.is_local:
             return pa.memory_map(os.path.join(self.uri, name))

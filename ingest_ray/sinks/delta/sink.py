@@ -17,10 +17,11 @@ from pydantic import JsonValue
 
 from ingest_ray.sdk.changes import CHANGE_COLUMNS, has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
-from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.errors import SinkRejected, StagingLost
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
+from ingest_ray.sinks.delta.adoption.sweep import sweep_staged
 from ingest_ray.sinks.delta.erase import erase, read_keys
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
@@ -142,6 +143,11 @@ class DeltaSink:
     ) -> Prepared:
         return self._write_slice(target, piece, schema, batches, staged_prefix(target.run_id, attempt))
 
+    def sweep_files(self, target: Target, run_id: str) -> int:
+        files = self.table_files(target)
+        with files.lock, translate_errors(files.uri):
+            return sweep_staged(files, run_id)
+
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
         return self._write_slice(target, piece, schema, batches, "part-")
 
@@ -207,7 +213,7 @@ class DeltaSink:
         commit = _GroupCommit(files, target, table_columns_of(target, schema), epoch, sequence, group)
         is_merge = target.write.merges and not has_only_inserts
         record_unbounded(files, target, epoch, group)
-        counts = commit_once(files, target, epoch, sequence, commit.merge if is_merge else commit.add)
+        counts = commit_once(files, target, epoch, sequence, lambda table: commit.apply(table, merges=is_merge))
         if commit.is_merged:
             files.delete_all(commit.names)  # the rows are in the table's own files now
         elif (is_merge or commit.is_rewritten) and not commit.is_added:
@@ -378,6 +384,15 @@ class _GroupCommit:
         """True where the table has the prepared files themselves."""
         self.is_merged = False
         """True where a merge took the rows over."""
+
+    def apply(self, table: DeltaTable, *, merges: bool) -> CommitCounts:
+        sizes = {str(file["name"]): int(str(file["bytes"])) for file in self._prepared_files}
+        damaged = self._files.find_damaged(sizes)
+        if damaged:
+            raise StagingLost(
+                f"{len(damaged)} prepared files of '{self._files.uri}' are gone or damaged, such as '{damaged[0]}'"
+            )
+        return self.merge(table) if merges else self.add(table)
 
     def merge(self, table: DeltaTable) -> CommitCounts:
         columns, names = file_schema(table, self._target, self._schema), self.names

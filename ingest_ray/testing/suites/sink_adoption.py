@@ -88,6 +88,18 @@ class AdoptionTests:
             old.commit(waiting)
         assert new.found() == [(2, 1, "b")]
 
+    def test_what_a_lost_run_staged_is_swept_and_what_it_committed_stays(self, world: SinkWorld) -> None:
+        lost = load_of(world)
+        lost.commit(stage(lost, rows((1, 1, "a"))))
+        stage(lost, rows((2, 1, "never named")))
+        new = Load(world, WriteMode.APPEND, epoch=2, run="run-2")
+        living = stage(new, rows((3, 1, "c")), number=9)
+        assert isinstance(new.sink, FileStager)
+        assert [new.sink.sweep_files(new.target, run) for run in ("run-1", "run-1", "run", "run-3")] == [1, 0, 0, 0]
+        new.sequence = 1
+        new.commit(living)
+        assert new.found() == [(1, 1, "a"), (3, 1, "c")]
+
     def test_a_source_that_breaks_off_leaves_nothing(self, world: SinkWorld) -> None:
         load = load_of(world)
 

@@ -1,0 +1,1 @@
+"""Files of a Delta table that readers stage and commits adopt."""
