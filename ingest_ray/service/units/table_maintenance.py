@@ -10,7 +10,7 @@ from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.staging_area import staging_for
-from ingest_ray.sdk.errors import ConfigError, ModeUnsupported
+from ingest_ray.sdk.errors import ModeUnsupported
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, Target
 from ingest_ray.secrets import resolve
@@ -49,15 +49,21 @@ def vacuum(
 def relayout(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[MaintenanceResult]:
     """Writes the tables of units again in the layouts of their policies, each in one commit under the unit's lease.
 
+    Of several units, those without `policy.layout` are left out.
+
     Raises:
         RunActive: a unit has a live run.
-        ConfigError: a unit has no `policy.layout`.
-        ModeUnsupported: a sink has no layouts.
+        ModeUnsupported: no unit has a layout, or a sink has none.
     """
     launch_catalog = LaunchCatalog()
     wanted = select_units(installation, endpoint_id, unit_ids)
     orders = [gate(installation, UnitRef(endpoint_id, unit_id), launch_catalog=launch_catalog) for unit_id in wanted]
-    sinks = [(order, _layout_sink(order)) for order in orders]
+    laid_out = [order for order in orders if order.spec.policy.layout is not None]
+    if not laid_out:
+        raise ModeUnsupported(
+            f"unit '{orders[0].ref}' has no layout", hint="set policy.layout in its rule, then apply: docs/layout.md"
+        )
+    sinks = [(order, _layout_sink(order)) for order in laid_out]
     return [
         MaintenanceResult(
             endpoint_id=endpoint_id,
@@ -81,10 +87,6 @@ def _relayout(order: RunOrder, sink: LayoutChange) -> MaintenanceReport:
 
 
 def _layout_sink(order: RunOrder) -> LayoutChange:
-    if order.spec.policy.layout is None:
-        raise ConfigError(
-            f"unit '{order.ref}' has no layout", hint="set policy.layout in its rule, then apply: docs/layout.md"
-        )
     sink = open_sink(resolve(order.sink, order.settings, run_id=order.run_id))
     if not isinstance(sink, LayoutChange):
         raise ModeUnsupported(f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no layouts")
