@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 LOOK_S = 0.05
+LISTED = 8
 TICKS = os.sysconf("SC_CLK_TCK")
 CHILD = "import sys, json; from bench.cluster_cost import load_pages; load_pages(*json.loads(sys.argv[1]))"
 
@@ -32,12 +33,13 @@ CHILD = "import sys, json; from bench.cluster_cost import load_pages; load_pages
 class Cost:
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    started: set[str] = field(default_factory=set)
+    started: list[tuple[str, float]] = field(default_factory=list)
+    """Name and seconds of CPU of each process that was not there before."""
 
     def line(self, what: str, more: str = "") -> str:
-        names = sorted(name.rsplit(" ", 1)[0] for name in self.started)
-        actors = [name for name in names if name.startswith("ray::")]
-        return f"| {what} | {self.wall_s:.2f} | {self.cpu_s:.2f} | {len(self.started)} | {more or ', '.join(actors)} |"
+        largest = sorted(self.started, key=lambda one: -one[1])[:LISTED]
+        names = ", ".join(f"{Path(name).name} {cpu:.1f}" for name, cpu in largest)
+        return f"| {what} | {self.wall_s:.2f} | {self.cpu_s:.2f} | {len(self.started)} | {more} {names} |"
 
 
 class Family:
@@ -74,7 +76,7 @@ def counted(family: Family) -> Iterator[Cost]:
 
     def look() -> None:
         while not ended.wait(LOOK_S):
-            seen.update(family.look())
+            merge(seen, family.look())
 
     began = time.monotonic()
     watcher = threading.Thread(target=look)
@@ -85,9 +87,17 @@ def counted(family: Family) -> Iterator[Cost]:
         cost.wall_s = time.monotonic() - began
         ended.set()
         watcher.join()
-        seen.update(family.look())
+        merge(seen, family.look())
         cost.cpu_s = sum(cpu for cpu, _ in seen.values()) - sum(cpu for cpu, _ in before.values())
-        cost.started = {f"{name} {pid}" for pid, (_, name) in seen.items() if pid not in before}
+        cost.started = [(name, cpu) for pid, (cpu, name) in seen.items() if pid not in before]
+
+
+def merge(seen: dict[int, tuple[float, str]], found: dict[int, tuple[float, str]]) -> None:
+    """A worker process keeps the name of what it did last."""
+    for pid, (cpu, name) in found.items():
+        known = seen.get(pid)
+        is_idle = name in ("ray::IDLE", "") and known is not None
+        seen[pid] = (cpu, known[1].partition(".")[0] if is_idle and known is not None else name)
 
 
 def until(is_so: Callable[[], bool], within_s: float = 300.0) -> None:
@@ -236,7 +246,7 @@ def main() -> int:
     options.add_argument("--pages", type=int, default=5000)
     options.add_argument("--latency-ms", type=float, default=20.0)
     given = options.parse_args()
-    print("| what | wall s | CPU s | processes started | of Ray |\n|---|---|---|---|---|", flush=True)
+    print("| what | wall s | CPU s | processes started | their CPU s |\n|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="cost") as name:
         for what in given.what:
             folder = Path(name) / what

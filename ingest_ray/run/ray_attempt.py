@@ -78,7 +78,7 @@ class Attempt:
             pool.close()
             return ReaderTasks(self.order, self.order_ref, self.pages, rows)
         wanted = ceil((self.order.settings.ray.readers or 1) / ACTOR_THREADS)  # Ray starts nodes for actors that wait
-        actors = pool.of_run(self.order.settings.ray, max(wanted, len(self.cluster.reader_nodes)))
+        actors = pool.of_run(self.order.settings.ray, max(wanted, self.cluster.reader_nodes(self.order.settings.ray)))
         return ReaderActors(self.order, self.order_ref, self.pages, rows, actors, self.at_once)
 
     def drive(self, executor: RayExecutor, plan_summary: PlanSummary) -> tuple[Ledger, Finish]:

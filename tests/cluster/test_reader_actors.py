@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ingest_ray.executors.ray import readers
+from ingest_ray.executors.ray.cluster import may_read
 from ingest_ray.executors.ray.reader import ReaderActor
 from ingest_ray.run import launch
 from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.settings import RaySettings
 from ingest_ray.simulators.atlassian import Simulation, simulate
 from tests.strategies.confluence.site import Lake, assert_pages, endpoint_of
 
@@ -61,3 +63,20 @@ def test_slices_of_an_actor_that_dies_are_read_again(
     assert marker.exists(), "no reader was killed"
     assert (summary.state, summary.executor) == (RunState.SUCCEEDED, "ray"), summary.error
     assert_pages(lake.rows(), site)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_fit"),
+    [
+        ({}, True),
+        ({"reader_labels": {"role": "reader"}}, True),
+        ({"reader_labels": {"role": "sink"}}, False),
+        ({"reader_labels": {"zone": "a"}}, False),
+        ({"reader_labels": {"role": "!sink", "zone": "in(a, b)"}}, True),
+        ({"reader_resources": {"link": 0.5}}, True),
+        ({"reader_resources": {"link": 2}}, False),
+    ],
+)
+def test_a_node_is_counted_where_labels_and_resources_let_a_reader_run(settings: dict[str, Any], is_fit: bool) -> None:
+    node = {"Labels": {"role": "reader"}, "Resources": {"CPU": 1.0, "link": 1.0}}
+    assert may_read(node, RaySettings(**settings)) is is_fit

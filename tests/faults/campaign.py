@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.faults.injections import CLUSTER_HEADS, RARE, Injection, KillProcess, injections_for
+from tests.faults.injections import CLUSTER_HEADS, OF_ACTORS, RARE, Injection, KillProcess, injections_for
 from tests.faults.installation_under_test import InstallationUnderTest, WrongAnswer, code_of, document_of, kill_tree
 from tests.faults.report import Report
 
@@ -21,6 +21,7 @@ START_EMPTY, RESET = 0.4, 0.1  # rounds that begin with an empty table, and with
 EARLY, BETWEEN_COMMITS = 0.15, 0.6
 STATE_ANSWERS = (5, 40)  # answers of the KV that pass before the injection; a run's first are about its lease
 AFTER_AN_ANSWER_S = 0.05
+ACTOR_SHARE = 0.5  # of rounds on Ray: planner, state and sink in an actor as on a cluster, not in the driver
 
 
 def adopted_files(lake: Path) -> set[str]:
@@ -64,7 +65,8 @@ class Campaign:
             installation.start_empty()
         elif before < self.empty_share + RESET:
             installation.reset()
-        installation.configure(inline=is_inline, threads=self.random.choice([None, 3]))
+        has_actors = title in OF_ACTORS or self.random.random() < ACTOR_SHARE
+        installation.configure(inline=is_inline, threads=self.random.choice([None, 3]), has_actors=has_actors)
         installation.source.writer.start()
         installation.source.proxy.delay_s = installation.source.answer_delay_s
         has_hit = self._inject(name, title, installation, injection, is_inline)

@@ -194,7 +194,7 @@ CLUSTER: dict[str, Injection] = {
     "kill -9: whole tree": kill_run_tree,
     "kill -9: driver": kill_driver,
     "kill -9: reader": KillProcess("ray::read", 0.5),
-    "kill -9: planner, state, sink": KillProcess("ray::ControlActor", 3.0),
+    "kill -9: planner, state, sink": KillProcess("ray::control:", 3.0),
     "kill -9: sink": KillProcess("ray::SinkActor", 3.0),
     "kill -9: raylet": KillProcess("raylet/raylet", 0.5),
     "kill -9: GCS": KillProcess("gcs_server", 0.5),
@@ -203,6 +203,7 @@ CLUSTER: dict[str, Injection] = {
     "source connections cut": cut_source_connections,
     "state connections cut": cut_state_connections,
 }
+OF_ACTORS = ("kill -9: planner, state, sink", "kill -9: sink")  # where no actor has them, the driver does
 MAPPERS: dict[str, Injection] = {"kill -9: mapper": KillProcess("ray::MapperActor", 5.0)}
 THROTTLE: dict[str, Injection] = {"kill -9: throttle": KillProcess("ray::ThrottleActor", 5.0)}
 RARE: dict[str, Injection] = {"suspended past the lease": suspend_run}

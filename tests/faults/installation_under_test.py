@@ -19,6 +19,7 @@ from ingest_ray.testing.servers.redis import RedisServer
 from tests.faults.proxy import Proxy
 from tests.faults.sources.orders_table import drop_table
 from tests.faults.sources.source import Rows, Source
+from tests.run.installation import ANYWHERE
 
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
 LAKE_FIELDS = {"lake.delta": "uri", "lake.iceberg": "warehouse"}
@@ -50,13 +51,16 @@ class InstallationUnderTest:
         remount = "remount," if os.path.ismount(self.staging) else ""
         subprocess.run(["mount", "-t", "tmpfs", "-o", remount + options, "tmpfs", str(self.staging)], check=True)
 
-    def configure(self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None) -> None:
-        self.write_file(inline=inline, threads=threads, lookback_s=lookback_s)
+    def configure(self, *, inline: bool, threads: int | None = None, has_actors: bool = False) -> None:
+        self.write_file(inline=inline, threads=threads, has_actors=has_actors)
         self.call("apply")
 
-    def write_file(self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None) -> None:
+    def write_file(
+        self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None, has_actors: bool = False
+    ) -> None:
         lookback = {"lookback": f"{self.source.lookback_s if lookback_s is None else lookback_s}s"}
         ray = {"address": "local", "inline_below": 2**40 if inline else 0, "inline_threads": threads}
+        ray |= {"actor_labels": ANYWHERE} if has_actors else {}
         document = {
             "kv": f"redis://127.0.0.1:{self.state_proxy.port}/0",
             "staging": {"provider": self.provider, "uri": str(self.staging), "page_bytes": 65536},

@@ -2,10 +2,11 @@
 
 import logging
 import os
+import re
 import secrets
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,8 @@ from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError
 from ingest_ray.settings import RaySettings
 
 log = logging.getLogger(__name__)
+
+PLAIN = re.compile(r"[\w.-]+")  # a label's value, and no operator
 
 
 class Cluster:
@@ -56,12 +59,12 @@ class Cluster:
     def holds_control(self, settings: RaySettings) -> bool:
         """Whether the driver of a run holds its planner, state and sink: Ray has one machine, which is the driver's, and no label says
         where actors are to run."""
-        return len(self.reader_nodes) == 1 and len(_living_nodes()) == 1 and not settings.actor_labels
+        nodes = _living_nodes()
+        return len(nodes) == 1 and has_cpu(nodes[0]) and not settings.actor_labels
 
-    @property
-    def reader_nodes(self) -> list[str]:
-        """The ids of the nodes that have CPUs."""
-        return [str(node["NodeID"]) for node in _living_nodes() if node["Resources"].get("CPU", 0) >= 1]
+    def reader_nodes(self, settings: RaySettings) -> int:
+        """How many nodes may have readers, as far as their CPUs, resources and plain labels tell."""
+        return sum(has_cpu(node) and may_read(node, settings) for node in _living_nodes())
 
     @property
     def cpus(self) -> int:
@@ -81,6 +84,18 @@ class Cluster:
 
 def _living_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def has_cpu(node: Mapping[str, Any]) -> bool:
+    return bool(node["Resources"].get("CPU", 0) >= 1)
+
+
+def may_read(node: Mapping[str, Any], settings: RaySettings) -> bool:
+    """Selectors that are no plain values, such as `in(a, b)` and `!a`, are left to Ray."""
+    plain = {name: value for name, value in settings.reader_labels.items() if PLAIN.fullmatch(value)}
+    return all((node.get("Labels") or {}).get(name) == value for name, value in plain.items()) and all(
+        node["Resources"].get(name, 0) >= wanted for name, wanted in settings.reader_resources.items()
+    )
 
 
 def _start(settings: RaySettings, namespace: str) -> None:
