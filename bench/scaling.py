@@ -1,10 +1,11 @@
 """Throughput by readers and by nodes, where the source and not this machine is the limit, beside what docs/scaling.md predicts.
 
-    python -m bench.scaling database --rows 400000 --mb-per-s 4 --latency-ms 50
+    python -m bench.scaling database --rows 100000 --mb-per-s 1 --latency-ms 50
     python -m bench.scaling site --pages 100000 --latency-ms 200 [--limit 40] [--readers-per-node 6]
 
 `database`: lineitem through a socket that gives each connection so many MB/s, with 1, 2, 4 and 8 readers: threads of one process, and
 Ray with two nodes. `site`: a simulated space of Confluence without a felt limit, read from 1, 2 and 4 nodes, then from 4 with a limit.
+The planner lists the pages of a space first, from both ends, which nodes cannot quicken: the rate is that of the reading after it.
 Nodes are those of `ray.cluster_utils`: processes of this machine. They show scaling because readers wait; where they compute, they
 share its cores.
 """
@@ -24,9 +25,10 @@ NODES = (1, 2, 4)
 HEAD = {"num_cpus": 0}
 
 
-def measure_database(folder: Path, rows: int, mb_per_s: float, latency_s: float) -> None:
-    from bench.ingest_command import empty_folder, measure_load
+def measure_database(folder: Path, rows: int, mb_per_s: float, latency_s: float, numbers: list[int]) -> None:
+    from bench.ingest_command import INGEST, empty_folder, prepare
     from bench.lineitem import serve_lineitem
+    from bench.measure import measured
     from bench.side_by_side import document
     from bench.throttled_socket import ThrottledSocket
     from tests.cluster.nodes import Nodes
@@ -35,29 +37,30 @@ def measure_database(folder: Path, rows: int, mb_per_s: float, latency_s: float)
     there = ThrottledSocket(folder / "pg", folder / "far", mb_per_s * 1e6, latency_s)
     url = url.replace(str(folder / "pg"), str(there.folder))
     nodes = Nodes(HEAD, {"num_cpus": 4}, {"num_cpus": 4})
-    print("| readers | where | MB on the wire | answers | run s | MB/s | predicted s | CPU s |")
-    print("|---|---|---|---|---|---|---|---|", flush=True)
-    alone: tuple[float, int] | None = None  # what one reader asks for: the prediction's only measured part
+    print(
+        "| readers | where | MB | answers | MB/s | predicted | run s | CPU s |\n|---|---|---|---|---|---|---|---|",
+        flush=True,
+    )
+    alone: float | None = None  # what one reader in a thread gets: the prediction's only measured part
+    os.environ |= {key: nodes.environment[key] for key in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     try:
-        for readers in READERS:
+        for readers in numbers:
             for name in ("threads", "Ray, two nodes"):
                 ray = f"{{inline_below: {2**40}, inline_threads: {readers}}}"
                 if name != "threads":
                     ray = f'{{inline_below: 0, address: "{nodes.address}", readers: {readers}}}'
-                os.environ |= {key: nodes.environment[key] for key in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
-                before, asked = there.answered_bytes, there.questions
-                text = document(url, ray).replace(
-                    "33554432", "4194304"
-                )  # at least as many slices as eight readers need
-                done = measure_load(empty_folder(folder / "out"), text, rows)
+                text = document(url, ray).replace("33554432", "1048576")  # slices for eight readers
+                home = prepare(empty_folder(folder / "out"), text)
+                there.forget()
+                done = measured([INGEST, "run", "shop", "--json"], home)
                 unit = json.loads(done.out)["units"][0]
-                size = (there.answered_bytes - before) / 1e6
-                questions = there.questions - asked
-                alone = alone or (size, questions)
-                predicted = (alone[0] / mb_per_s + alone[1] * latency_s) / readers
+                if unit["rows"]["committed"] != rows:
+                    raise SystemExit(f"rows are missing: {unit['rows']}")
+                size, questions = there.answered_bytes / 1e6, there.questions
+                alone = alone or 1 / (1 / mb_per_s + questions * latency_s / size)
                 print(
-                    f"| {readers} | {name} ({unit['executor']}) | {size:.0f} | {questions} | {unit['seconds']:.1f} | {size / unit['seconds']:.1f} "
-                    f"| {predicted:.1f} | {done.cpu_s:.1f} |",
+                    f"| {readers} | {name} ({unit['executor']}) | {size:.0f} | {questions} | {there.steady_bytes_per_s() / 1e6:.2f} "
+                    f"| {readers * alone:.2f} | {unit['seconds']:.1f} | {done.cpu_s:.1f} |",
                     flush=True,
                 )
     finally:
@@ -69,9 +72,8 @@ def measure_site(folder: Path, pages: int, latency_ms: float, limit: float, per_
     from ingest_ray.simulators.atlassian import simulate
     from tests.cluster.nodes import Nodes
 
-    print(
-        "| nodes | readers | limit | requests | run s | requests/s | most in a second | 429 |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| nodes | readers | limit | requests | run s | of them listed | requests/s then | most in a second | 429 |")
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for count, rate in [*((count, 0.0) for count in NODES), (NODES[-1], limit)]:
         options: dict[str, Any] = {"rate_limit": rate, "latency_ms": latency_ms, "process": True}
         nodes = Nodes(HEAD, *[{"num_cpus": 1}] * count)
@@ -81,13 +83,23 @@ def measure_site(folder: Path, pages: int, latency_ms: float, limit: float, per_
                 stats = sim.stats()
         finally:
             nodes.close()
-        busy = [second for second in stats["per_second"] if second]
-        middle = busy[len(busy) // 4 : -len(busy) // 4 or None] or busy
+        listed = sum(count for path, count in stats["endpoints"].items() if "/spaces" in path)
+        reading = seconds_after(stats["per_second"], listed)
         print(
-            f"| {count} | {count * per_node} | {rate or 'none'} | {stats['requests']} | {summary['seconds']:.1f} "
-            f"| {sum(middle) / len(middle):.1f} | {max(busy)} | {stats['too_many_requests']} |",
+            f"| {count} | {count * per_node} | {rate or 'none'} | {stats['requests']} | {summary['seconds']:.1f} | {listed} "
+            f"| {sum(reading) / len(reading):.1f} | {max(reading)} | {stats['too_many_requests']} |",
             flush=True,
         )
+
+
+def seconds_after(per_second: list[int], listed: int) -> list[int]:
+    """The requests in each second in which slices were read: after the pages of the space were listed, and without the last second."""
+    passed = 0
+    for number, requests in enumerate(per_second):
+        passed += requests
+        if passed > listed:
+            return per_second[number + 1 : -1] or per_second[number:]
+    return per_second
 
 
 def load(folder: Path, sim: Any, nodes: Any, readers: int) -> dict[str, Any]:
@@ -115,8 +127,11 @@ def load(folder: Path, sim: Any, nodes: Any, readers: int) -> dict[str, Any]:
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("what", choices=("database", "site"))
-    options.add_argument("--rows", type=int, default=400_000)
-    options.add_argument("--mb-per-s", type=float, default=4.0)
+    options.add_argument("--rows", type=int, default=100_000)
+    options.add_argument(
+        "--readers", type=int, nargs="+", default=READERS, help="the first one is what the others are predicted from"
+    )
+    options.add_argument("--mb-per-s", type=float, default=1.0)
     options.add_argument("--latency-ms", type=float, default=50.0)
     options.add_argument("--pages", type=int, default=100_000)
     options.add_argument("--limit", type=float, default=40.0)
@@ -124,7 +139,7 @@ def main() -> int:
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale", dir="/tmp") as name:
         if given.what == "database":
-            measure_database(Path(name), given.rows, given.mb_per_s, given.latency_ms / 1000)
+            measure_database(Path(name), given.rows, given.mb_per_s, given.latency_ms / 1000, given.readers)
         else:
             measure_site(Path(name), given.pages, given.latency_ms, given.limit, given.readers_per_node)
     return 0

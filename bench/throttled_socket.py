@@ -18,12 +18,30 @@ class ThrottledSocket:
         self._server = str(server / ".s.PGSQL.5432")
         self._bytes_per_s, self._latency_s = bytes_per_s, latency_s
         self.folder = folder
-        self.answered_bytes = 0
         self.questions = 0
+        self.answers: list[tuple[float, int]] = []
+        """When each chunk was passed on, and its bytes."""
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def forget(self) -> None:
+        self.answers, self.questions = [], 0
+
+    @property
+    def answered_bytes(self) -> int:
+        return sum(size for _, size in self.answers)
+
+    def steady_bytes_per_s(self) -> float:
+        """Between the tenth and the ninetieth percent of the bytes: without the start, and the end in which readers run dry."""
+        total, passed = self.answered_bytes, 0
+        began = ended = self.answers[0][0]
+        for at, size in self.answers:
+            passed += size
+            began = at if passed <= total * 0.1 else began
+            ended = at if passed <= total * 0.9 else ended
+        return 0.8 * total / (ended - began)
 
     def close(self) -> None:
         self._listener.close()
@@ -55,7 +73,7 @@ class ThrottledSocket:
                     asked.clear()
                     self.questions += 1
                     time.sleep(self._latency_s)
-                self.answered_bytes += len(piece)
+                self.answers.append((time.monotonic(), len(piece)))
                 free_at = max(free_at, time.monotonic() - MAX_DEBT_S) + len(piece) / self._bytes_per_s
                 client.sendall(piece)
                 time.sleep(max(0.0, free_at - time.monotonic()))
