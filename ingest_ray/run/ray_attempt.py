@@ -35,7 +35,7 @@ from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.staging_area import begin_staging, end_staging
 from ingest_ray.sdk import tracing
 from ingest_ray.sdk.contracts import Staging
-from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, Recovery
+from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, Recovery, StagingUnavailable
 from ingest_ray.sdk.types import RunState
 from ingest_ray.state.writer import StateWriter
 
@@ -187,6 +187,8 @@ def _attempted(context: RunContext, cluster: Cluster, run: Callable[[Attempt], A
         return AttemptResult(RunState.FAILED, fault, is_restartable=True)
     except ClusterUnavailable as error:
         return AttemptResult(RunState.FAILED, Fault.of(error), is_restartable=cluster.is_local)
+    except StagingUnavailable as error:  # the owner of its pages may have been started on a node that is lost
+        return AttemptResult(RunState.FAILED, Fault.of(error), attempt is not None and attempt.pages is not None)
     except IngestError as error:
         return AttemptResult(RunState.FAILED, Fault.of(error))
     finally:
