@@ -27,6 +27,7 @@ PINNED = {
     "an intent whose prepared rows were lost, then a store that lost the next one": (DATABASE, 2510),
     "an intent that was dropped, then a store that lost the next one": (PROTOCOL, 975),
     "a replacement under an epoch that was raised after its scopes were recorded": (SQL_SINK, 1025865),
+    "a unit that was set apart between two looks at its slots": (LOG, 2000),
 }
 """Histories that lost or doubled rows once."""
 

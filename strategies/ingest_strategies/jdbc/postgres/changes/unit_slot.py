@@ -69,8 +69,11 @@ def find_unit_slot(session: Session, spec: UnitSpec) -> UnitSlot:
     given = parse_config(PostgresConfig, spec.endpoint).publication
     slot = read_slot(session, own)
     if slot is None:
-        published = read_published_xid(session, given or shared, spec.dataset.name)
-        return UnitSlot(shared, read_slot(session, shared), False, given or shared, published)
+        common = read_slot(session, shared)
+        slot = read_slot(session, own)  # the unit may have been set apart before the shared slot was looked at
+        if slot is None:
+            published = read_published_xid(session, given or shared, spec.dataset.name)
+            return UnitSlot(shared, common, False, given or shared, published)
     return UnitSlot(own, slot, True, given or (own if has_publication(session, own) else shared))
 
 
