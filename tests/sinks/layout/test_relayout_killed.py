@@ -98,7 +98,9 @@ def test_a_layout_that_does_not_fit_is_a_mistake_that_names_its_field(
     assert said in applied[1] + applied[2] + planned[2]
 
 
-@pytest.mark.parametrize("step", ["relayout:before-commit", "compact:before-commit"])
+@pytest.mark.parametrize(
+    "step", ["relayout:before-commit", pytest.param("compact:before-commit", marks=pytest.mark.faults)]
+)
 def test_a_killed_relayout_leaves_the_old_layout_or_the_new_one(cli: InProcessCli, step: str) -> None:
     configure(cli, BY_MONTH)
     cli.json("collect", "shop")
