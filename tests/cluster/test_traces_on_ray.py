@@ -24,6 +24,7 @@ def test_each_step_on_ray_is_in_the_trace_of_its_run(tmp_path: Path, labels: dic
         workspace.document |= {
             "telemetry": {"endpoint": collector.url},
             "ray": {"inline_below": 0, "actor_labels": labels},
+            "staging": {"provider": "files"},  # of adopted files nothing is prepared
         }
         workspace.apply()
         collect(workspace.installation, "shop")
