@@ -6,16 +6,20 @@ cancel it). Values are hashed as the bits that Arrow holds: NULL, the empty stri
 and `[NULL]`. Column names are not hashed: the schema fingerprint contains them.
 
 DuckDB hashes a row in one vectorised pass. The hash functions are those of the installed DuckDB: compare only hashes
-of one DuckDB version, and do not store them for longer than a run.
+of one DuckDB version, and do not store them for longer than a run. Few rows get the same hashes without a query: `few_rows_hash`.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import cache
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest_ray.sdk.few_rows_hash import hashes_of_rows, is_small
 from ingest_ray.sdk.scratch_database import open_scratch
 
 _MODULUS = 1 << 64
@@ -23,6 +27,20 @@ _SALT = 0x9E3779B97F4A7C15  # DuckDB's hash(0) is 0: without a salt a row of one
 _EMPTY_ROW = 0xD1B54A32D192ED03  # the hash of a row without columns
 
 _INTEGERS = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}
+
+_TEXT_SAMPLE = ["", "a", "eight by", "twelve bytes", "more than twelve \u00e9"]
+_SAMPLE: tuple[tuple[pa.DataType, list[Any]], ...] = (
+    (pa.null(), [None] * 5),
+    (pa.bool_(), [False, True, None, False, True]),
+    *((kind, [0, 1, -1, -128, 127]) for kind in _INTEGERS.values()),
+    *((kind, [0, 1, 5, 127, 255]) for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())),
+    *((kind, _TEXT_SAMPLE) for kind in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())),
+    (pa.binary(16), [bytes(range(start, start + 16)) for start in range(5)]),
+    *(
+        (pa.decimal128(digits, 1), [Decimal("0.0"), Decimal("-1.5"), Decimal(7), Decimal(-1), Decimal(99)])
+        for digits in (4, 9, 18, 38)
+    ),
+)
 
 
 class RowHash:
@@ -46,8 +64,9 @@ class RowHash:
             self._total = (self._total + batch.num_rows * _EMPTY_ROW) % _MODULUS
             return
         columns = [plain(column) for column in batch.columns]
-        names = [f"c{index}" for index in range(len(columns))]
-        self._total = (self._total + self._sum(pa.RecordBatch.from_arrays(columns, names))) % _MODULUS
+        is_quick = is_small(columns) and knows_hashes()
+        total = sum(hashes_of_rows(columns, _SALT)) if is_quick else self._sum(_named(columns))
+        self._total = (self._total + total) % _MODULUS
 
     def hexdigest(self) -> str:
         return f"{self._total:016x}"
@@ -72,11 +91,27 @@ def row_hashes(batch: pa.RecordBatch) -> pa.Array:
     columns = [plain(_one_spelling(column)) for column in batch.columns]
     if not columns or not batch.num_rows:
         return pa.array([_EMPTY_ROW] * batch.num_rows, pa.uint64())
-    names = [f"c{index}" for index in range(len(columns))]
-    connection, rows = _connection(), pa.RecordBatch.from_arrays(columns, names)
+    if is_small(columns) and knows_hashes():
+        return pa.array(hashes_of_rows(columns, _SALT), pa.uint64())
+    return _hashes_by_query(_named(columns))
+
+
+def _hashes_by_query(rows: pa.RecordBatch) -> pa.Array:
     terms = [_hash_sql(f"rows.{field.name}", field.type) for field in rows.schema]
-    hashes = connection.sql(f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows").to_arrow_table().column(0)
+    query = f"select hash({_SALT}::ubigint, {', '.join(terms)}) from rows"
+    hashes = _connection().sql(query).to_arrow_table().column(0)
     return hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else hashes
+
+
+def _named(columns: Sequence[pa.Array]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(columns, [f"c{index}" for index in range(len(columns))])
+
+
+@cache
+def knows_hashes() -> bool:
+    """True where the installed DuckDB gives the hashes that `few_rows_hash` computes; asked once in each process."""
+    columns = [plain(pa.array([None, *values], kind)) for kind, values in _SAMPLE]
+    return bool(_hashes_by_query(_named(columns)).to_pylist() == hashes_of_rows(columns, _SALT))
 
 
 def _one_spelling(column: pa.Array) -> pa.Array:

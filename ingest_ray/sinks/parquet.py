@@ -5,9 +5,10 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,7 +50,7 @@ class RollingParquetWriter:
         self._file_bytes = file_bytes
         self._schema = schema
         self._create = create
-        self._describe = describe or file_statistics
+        self._describe = describe
         self._prefix = prefix
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
@@ -113,8 +114,15 @@ class RollingParquetWriter:
         metadata = self._writer.writer.metadata
         self._out.close()
         self._out = self._writer = None
-        self.unbounded |= unbounded_columns(metadata, self._schema)
-        self._files.append(WrittenFile(self._name, size, metadata.num_rows, self._describe(metadata, self._schema)))
+        unbounded = unbounded_columns(metadata, self._schema)
+        self.unbounded |= unbounded
+        describe = self._describe
+        stats = (
+            describe(metadata, self._schema)
+            if describe is not None
+            else file_statistics(metadata, self._schema, unbounded)
+        )
+        self._files.append(WrittenFile(self._name, size, metadata.num_rows, stats))
 
 
 def staged_prefix(run_id: str, attempt: int) -> str:
@@ -136,6 +144,8 @@ def dictionary_columns(rows: pa.Table) -> list[str] | bool:
     if any(pa.types.is_nested(field.type) for field in rows.schema):
         return True
     sample = rows.slice(0, SAMPLE_ROWS)
+    if sample.num_rows == 1:  # nothing repeats
+        return [name for name, column in zip(sample.column_names, sample.columns, strict=True) if column.null_count]
     return [
         name
         for name, column in zip(sample.column_names, sample.columns, strict=True)
@@ -149,20 +159,21 @@ def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.storage_type) if is_extension else column
 
 
-def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
-    """JSON for flat columns only, with bounds only for types whose bounds JSON represents exactly; a missing bound is always safe."""
+def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema, unbounded: Collection[str] | None = None) -> str:
+    """JSON for flat columns only, with bounds only for types whose bounds JSON represents exactly; a missing bound is always safe.
+
+    `unbounded`: what `unbounded_columns` finds, where the caller has it.
+    """
     least: dict[str, JsonValue] = {}
     most: dict[str, JsonValue] = {}
     nulls: dict[str, JsonValue] = {}
-    far = unbounded_columns(metadata, schema)
-    columns = _flat_columns(metadata, list(schema)[:STATISTICS_COLUMNS])
-    for field in list(schema)[:STATISTICS_COLUMNS]:
-        name = field.name
-        chunks = columns.get(name, [])
-        if not chunks or any(chunk.statistics is None or not chunk.statistics.has_null_count for chunk in chunks):
+    far = unbounded_columns(metadata, schema) if unbounded is None else unbounded
+    for field, chunks in _flat_columns(metadata, schema, range(min(len(schema), STATISTICS_COLUMNS))):
+        if any(statistics is None or not statistics.has_null_count for statistics, _ in chunks):
             continue
-        nulls[name] = sum(chunk.statistics.null_count for chunk in chunks)
-        filled = [chunk.statistics for chunk in chunks if chunk.statistics.null_count < chunk.num_values]
+        name = field.name
+        nulls[name] = sum(statistics.null_count for statistics, _ in chunks)
+        filled = [statistics for statistics, values in chunks if statistics.null_count < values]
         if name in far or not has_exact_bounds(field.type) or not all(chunk.has_min_max for chunk in filled):
             continue
         bounds = _bounds(filled)
@@ -176,15 +187,15 @@ def file_statistics(metadata: pq.FileMetaData, schema: pa.Schema) -> str:
 def unbounded_columns(metadata: pq.FileMetaData, schema: pa.Schema) -> set[str]:
     """The flat columns of dates and times with a value outside the years 1 to 9999."""
     unbounded = set()
-    units = {field.name: units_per_day(field.type) for field in schema if units_per_day(field.type)}
-    for name, chunks in _flat_columns(metadata, [schema.field(name) for name in units]).items():
-        low, high = FIRST_DAY * units[name], (LAST_DAY + 1) * units[name]
-        for chunk in chunks:
-            statistics = chunk.statistics
-            if statistics is None or statistics.null_count == chunk.num_values:
+    dated = [position for position, field in enumerate(schema) if units_per_day(field.type)]
+    for field, chunks in _flat_columns(metadata, schema, dated):
+        units = units_per_day(field.type)
+        low, high = FIRST_DAY * units, (LAST_DAY + 1) * units
+        for statistics, values in chunks:
+            if statistics is None or statistics.null_count == values:
                 continue
             if not statistics.has_min_max or not low <= statistics.min_raw <= statistics.max_raw < high:
-                unbounded.add(name)
+                unbounded.add(field.name)
     return unbounded
 
 
@@ -193,17 +204,24 @@ def units_per_day(kind: pa.DataType) -> int:
     return 1 if pa.types.is_date32(kind) else DAY[kind.unit] if pa.types.is_timestamp(kind) else 0
 
 
-def _flat_columns(metadata: pq.FileMetaData, fields: Sequence[pa.Field]) -> dict[str, list[pq.ColumnChunkMetaData]]:
-    """The chunks of each column that is not nested; empty for a file without rows."""
+def _flat_columns(
+    metadata: pq.FileMetaData, schema: pa.Schema, positions: Iterable[int]
+) -> Iterator[tuple[pa.Field, list[tuple[Any, int]]]]:
+    """Of each column at `positions` that is not nested, the statistics (None where there are none) and the number of values of its
+    chunks; nothing for a file without rows."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    if not groups or not fields:
-        return {}
-    indexes = {groups[0].column(index).path_in_schema: index for index in range(metadata.num_columns)}
-    return {
-        field.name: [group.column(indexes[field.name]) for group in groups]
-        for field in fields
-        if field.name in indexes and not pa.types.is_nested(field.type)
-    }
+    if not groups:
+        return
+    first = groups[0]
+    has_one_leaf_each = metadata.num_columns == len(schema)
+    by_path = {} if has_one_leaf_each else {first.column(n).path_in_schema: n for n in range(metadata.num_columns)}
+    for position in positions:
+        field = schema.field(position)
+        index = position if has_one_leaf_each else by_path.get(field.name)
+        if index is None or pa.types.is_nested(field.type) or first.column(index).path_in_schema != field.name:
+            continue
+        chunks = [group.column(index) for group in groups]
+        yield field, [(chunk.statistics, chunk.num_values) for chunk in chunks]
 
 
 def _bounds(chunks: Sequence[pq.Statistics]) -> tuple[JsonValue, JsonValue] | None:

@@ -7,6 +7,7 @@ one such value would cost its table every later row.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,8 +59,9 @@ def find_all_misfits(
     return {**find_unconvertible(batch, wanted), **found} if converts else found
 
 
+@lru_cache(64)
 def wanted_schema(schema: pa.Schema, rules: TypeRules) -> pa.Schema:
-    """The types to which a sink converts the columns of `schema`."""
+    """The types to which a sink converts the columns of `schema`. Every batch asks for them."""
     return pa.schema([pa.field(field.name, map_type(field.type, rules).arrow) for field in schema])
 
 

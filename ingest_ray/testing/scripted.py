@@ -20,6 +20,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
@@ -357,8 +358,17 @@ def shape_of(unit: str) -> tuple[int, int]:
     return int(segments), int(rows)
 
 
+_checked: tuple[object, ScriptedConfig] = (None, ScriptedConfig())
+
+
 def config_of(endpoint: Endpoint) -> ScriptedConfig:
-    return ScriptedConfig.model_validate(endpoint.config)
+    """Checked once for each content: a slice asks for it six times."""
+    global _checked
+    content, config = _checked
+    if content != endpoint.config:
+        config = ScriptedConfig.model_validate(endpoint.config)
+        _checked = deepcopy(endpoint.config), config
+    return config
 
 
 def note(endpoint: Endpoint, line: str) -> None:

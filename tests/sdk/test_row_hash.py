@@ -1,7 +1,7 @@
 """The row hash: independent of order and of batch cuts, dependent on everything else."""
 
 import random
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_ray.sdk.row_hash import RowHash, row_hash
+from ingest_ray.sdk import row_hash as hashing
+from ingest_ray.sdk.few_rows_hash import hashes_of_rows
+from ingest_ray.sdk.row_hash import RowHash, knows_hashes, plain, row_hash, row_hashes
 from tests.searches import examples
 
 NESTED = pa.list_(pa.struct([("f", pa.float64()), ("l", pa.list_(pa.string()))]))
@@ -137,3 +139,83 @@ def test_it_counts_its_rows() -> None:
     counted.update(pa.record_batch({"a": [1, 2]}))
     counted.update(pa.record_batch({"a": [3]}))
     assert counted.rows == 3
+
+
+FLAT = pa.schema(
+    [
+        ("b", pa.bool_()),
+        *((f"i{kind}", kind) for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())),
+        *((f"u{kind}", kind) for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())),
+        ("f", pa.float64()),
+        ("s", pa.string()),
+        ("y", pa.binary()),
+        *((f"d{digits}", pa.decimal128(digits, 2)) for digits in (4, 9, 18, 38)),
+        ("w", pa.decimal256(60, 2)),
+        ("z", pa.dictionary(pa.int8(), pa.large_string())),
+    ]
+)
+
+
+def _values(kind: pa.DataType) -> st.SearchStrategy[Any]:
+    if pa.types.is_boolean(kind):
+        return st.booleans()
+    if pa.types.is_unsigned_integer(kind):
+        return st.integers(0, 2**kind.bit_width - 1)
+    if pa.types.is_integer(kind):
+        return st.integers(-(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1)
+    if pa.types.is_floating(kind):
+        return st.floats(width=64)
+    if pa.types.is_decimal(kind):
+        most = 10 ** min(kind.precision, 38) - 1
+        return st.integers(-most, most).map(lambda unscaled: Decimal(unscaled).scaleb(-2, EXACT))
+    return st.binary(max_size=40) if pa.types.is_binary(kind) else st.text(max_size=30)
+
+
+EXACT = Context(prec=60)
+flat_rows = st.fixed_dictionaries({field.name: st.none() | _values(field.type) for field in FLAT})
+
+
+def test_the_installed_duckdb_has_the_hashes_of_few_rows() -> None:
+    assert knows_hashes()
+
+
+@settings(max_examples=examples(short=60, long=600), deadline=None)
+@given(st.lists(flat_rows, min_size=1, max_size=4), st.integers(0, 3))
+def test_few_rows_have_the_hashes_of_a_query(values: list[dict[str, Any]], skipped: int) -> None:
+    rows = pa.RecordBatch.from_pylist(values, schema=FLAT).slice(min(skipped, len(values) - 1))
+    columns = [plain(column) for column in rows.columns]
+    by_query = hashing._hashes_by_query(hashing._named(columns)).to_pylist()
+    assert hashes_of_rows(columns, hashing._SALT) == by_query
+    assert int(row_hash(rows), 16) == sum(by_query) % 2**64
+
+
+def test_few_rows_are_hashed_without_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.record_batch({"a": [1, 2], "b": ["x", None]})
+    assert knows_hashes()
+    expected = hashing._hashes_by_query(hashing._named(rows.columns)).to_pylist()
+    monkeypatch.setattr(hashing, "_connection", lambda: pytest.fail("a query"))
+    assert row_hash(rows) == f"{sum(expected) % 2**64:016x}"
+    assert row_hashes(rows).to_pylist() == expected
+
+
+def test_text_that_is_no_utf_8_has_the_hash_of_its_bytes() -> None:
+    spoilt = pa.array([b"\xff\xfe and more than twelve"]).view(pa.string())
+    for column in (spoilt, spoilt.cast(pa.large_binary()).view(pa.large_string())):
+        rows = pa.record_batch([column], ["v"])
+        assert (
+            hashes_of_rows([column], hashing._SALT)
+            == hashing._hashes_by_query(hashing._named(rows.columns)).to_pylist()
+        )
+
+
+def test_another_duckdb_is_asked_for_every_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the functions differ, the sum over few rows and many must still be one."""
+    monkeypatch.setattr(hashing, "hashes_of_rows", lambda columns, salt: [1] * len(columns[0]))
+    knows_hashes.cache_clear()
+    try:
+        assert not knows_hashes()
+        rows = pa.record_batch({"a": [1, 2, 3]})
+        assert row_hash(rows) == combine(*[row_hash(rows.slice(index, 1)) for index in range(3)])
+        assert row_hashes(rows).to_pylist() == hashing._hashes_by_query(hashing._named(rows.columns)).to_pylist()
+    finally:
+        knows_hashes.cache_clear()

@@ -11,6 +11,8 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import WriteMode
+from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.parquet import RollingParquetWriter
 from ingest_ray.testing.suites.sink import Load
 from tests.sinks.made_by_others import added_files
 from tests.sinks.test_delta import DeltaWorld
@@ -165,3 +167,22 @@ def test_text_beyond_the_basic_plane_is_not_hidden_by_its_own_bound(world: Delta
     load = Load(world, WriteMode.APPEND)
     load.put((1, 1, text))
     assert _query(Path(load.sink.location(load.target)), f"select id from t where text = '{text}'") == [{"id": 1}]
+
+
+def test_a_column_beside_a_struct_of_one_field_has_its_own_statistics(tmp_path: Path) -> None:
+    """As many columns in the file as in the table, and one of them is another."""
+    schema = pa.schema(
+        [("nested", pa.struct([("day", pa.date32())])), ("list", pa.list_(pa.int64())), ("a.b", pa.date32())]
+    )
+    files = TableFiles.of(str(tmp_path), ["new", "table"], {})
+    writer = RollingParquetWriter(schema, files.create)
+    far, near = dt.date(9999, 12, 31), dt.date(2020, 1, 1)
+    writer.write(pa.RecordBatch.from_pylist([{"nested": {"day": far}, "list": [1, 2], "a.b": near}], schema))
+    (written,) = writer.close()
+    assert json.loads(written.stats) == {
+        "numRecords": 1,
+        "minValues": {"a.b": "2020-01-01"},
+        "maxValues": {"a.b": "2020-01-01"},
+        "nullCount": {"a.b": 0},
+    }
+    assert files.list_names() == [written.name]

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,18 +37,18 @@ class TableFiles:
     @classmethod
     def of(cls, root: str, names: Sequence[str], options: Mapping[str, str]) -> "TableFiles":
         """`names`: the folders under `root`."""
-        parts = [path_part(name) for name in names]
-        if root.startswith("file://"):
-            root = fs.FileSystem.from_uri(root)[1]
-        if "://" not in root:
-            return cls(str(Path(root, *parts).absolute()), options)
-        return cls("/".join([root.rstrip("/"), *(quote(part, safe="") for part in parts)]), options)
+        is_whole = "://" in root or os.path.isabs(root)
+        return cls(_uri_of(root if is_whole else os.path.join(os.getcwd(), root), tuple(names)), options)
 
     def create(self, name: str) -> pa.NativeFile:
-        if self.is_local:
-            Path(self.uri).mkdir(parents=True, exist_ok=True)
-            return pa.OSFile(os.path.join(self.uri, name), "wb")
-        return self._remote().create(name)
+        if not self.is_local:
+            return self._remote().create(name)
+        path = os.path.join(self.uri, name)
+        try:
+            return pa.OSFile(path, "wb")
+        except FileNotFoundError:
+            os.makedirs(self.uri, exist_ok=True)
+            return pa.OSFile(path, "wb")
 
     def make_durable(self, names: Sequence[str]) -> None:
         """Called before a commit names files, so that they survive a power failure; an object store's put is durable already."""
@@ -105,3 +106,14 @@ class TableFiles:
         if self._folder is None:
             self._folder = StoreFolder(Location(self.uri, self.options))
         return self._folder
+
+
+@lru_cache(1024)
+def _uri_of(root: str, names: tuple[str, ...]) -> str:
+    """Every slice asks for it. `root`: a URI or an absolute path."""
+    parts = [path_part(name) for name in names]
+    if root.startswith("file://"):
+        root = fs.FileSystem.from_uri(root)[1]
+    if "://" not in root:
+        return str(Path(root, *parts).absolute())
+    return "/".join([root.rstrip("/"), *(quote(part, safe="") for part in parts)])
