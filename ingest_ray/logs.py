@@ -171,12 +171,21 @@ class TextLines(logging.Formatter):
         return f"{line}\n{record.exc_text}" if record.exc_text else line
 
 
+def hide_pool_tracebacks(record: logging.LogRecord) -> bool:
+    """A pool that cannot close a connection whose server is gone logs the driver's traceback, although its caller gets the error."""
+    if not record.name.startswith("sqlalchemy.pool") or not record.exc_info:
+        return True
+    record.exc_info = None
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def configure(
     form: Literal["json", "text"] = "text", level: str = "warning", stream: TextIO | None = None
 ) -> logging.Handler:
     """Directs the log lines of this process to `stream` (stderr by default); a second call replaces the first."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.addFilter(hide_pool_tracebacks)
     handler.addFilter(Redaction())
     root = logging.getLogger()
     for old in list(root.handlers):

@@ -1,18 +1,23 @@
-"""The schedule state of each unit: the last slot that was decided about, and whether the schedule is held."""
+"""The schedule state of each unit: the last slot that was decided about, of its ordinary runs and of each other task, and whether
+the schedules of the unit are held."""
 
 import sqlalchemy as sa
 
 from ingest_ray.catalog.store import now
 from ingest_ray.catalog.tables import schedules as t
+from ingest_ray.catalog.tables import task_schedules as k
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
 
+ORDINARY = "ingest"
+
 
 class ScheduleRow(Model):
-    """`last_due`: seconds since 1970."""
+    """`last_due`: seconds since 1970. Only the row of ordinary runs says whether the unit's schedules are held."""
 
     endpoint_id: str
     unit_id: str
+    task: str = ORDINARY
     last_due: int | None = None
     last_error: str | None = None
     held_at: str | None = None
@@ -34,21 +39,30 @@ def listed(connection: sa.Connection, endpoint_id: str | None = None) -> dict[Un
     return {row.ref: row for row in rows}
 
 
-def claim(connection: sa.Connection, unit: UnitRef, before: int | None, due: int) -> bool:
+def listed_tasks(connection: sa.Connection, endpoint_id: str | None = None) -> dict[tuple[UnitRef, str], ScheduleRow]:
+    """Of other tasks than ordinary runs."""
+    query = sa.select(k) if endpoint_id is None else sa.select(k).where(k.c.endpoint_id == endpoint_id)
+    rows = [ScheduleRow.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+    return {(row.ref, row.task): row for row in rows}
+
+
+def claim(connection: sa.Connection, unit: UnitRef, before: int | None, due: int, task: str = ORDINARY) -> bool:
     """Moves the last slot from `before` to `due`; False where another server was first."""
-    _ensure(connection, unit)
-    same = t.c.last_due.is_(None) if before is None else t.c.last_due == before
-    change = t.update().where(*_is_row_of(unit), same).values(last_due=due, last_error=None)
+    _ensure(connection, unit, task)
+    table = _table_of(task)
+    same = table.c.last_due.is_(None) if before is None else table.c.last_due == before
+    change = table.update().where(*_is_row_of(unit, task), same).values(last_due=due, last_error=None)
     return connection.execute(change).rowcount == 1
 
 
-def put_back(connection: sa.Connection, unit: UnitRef, due: int, before: int | None) -> None:
+def put_back(connection: sa.Connection, unit: UnitRef, due: int, before: int | None, task: str = ORDINARY) -> None:
     """Undoes a claim, unless a later slot was claimed since."""
-    connection.execute(t.update().where(*_is_row_of(unit), t.c.last_due == due).values(last_due=before))
+    table = _table_of(task)
+    connection.execute(table.update().where(*_is_row_of(unit, task), table.c.last_due == due).values(last_due=before))
 
 
-def record_start_failure(connection: sa.Connection, unit: UnitRef, error: str) -> None:
-    connection.execute(t.update().where(*_is_row_of(unit)).values(last_error=error))
+def record_start_failure(connection: sa.Connection, unit: UnitRef, error: str, task: str = ORDINARY) -> None:
+    connection.execute(_table_of(task).update().where(*_is_row_of(unit, task)).values(last_error=error))
 
 
 def hold(connection: sa.Connection, unit: UnitRef, held_by: str | None) -> None:
@@ -61,10 +75,18 @@ def release(connection: sa.Connection, unit: UnitRef) -> None:
     connection.execute(t.update().where(*_is_row_of(unit)).values(held_at=None, held_by=None))
 
 
-def _ensure(connection: sa.Connection, unit: UnitRef) -> None:
-    if find(connection, unit) is None:
-        connection.execute(t.insert().values(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id))
+def _ensure(connection: sa.Connection, unit: UnitRef, task: str = ORDINARY) -> None:
+    table = _table_of(task)
+    if connection.execute(sa.select(table.c.unit_id).where(*_is_row_of(unit, task))).first() is None:
+        key = {} if task == ORDINARY else {"task": task}
+        connection.execute(table.insert().values(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, **key))
 
 
-def _is_row_of(unit: UnitRef) -> tuple[sa.ColumnElement[bool], ...]:
-    return t.c.endpoint_id == unit.endpoint_id, t.c.unit_id == unit.unit_id
+def _table_of(task: str) -> sa.Table:
+    return t if task == ORDINARY else k
+
+
+def _is_row_of(unit: UnitRef, task: str = ORDINARY) -> tuple[sa.ColumnElement[bool], ...]:
+    columns = _table_of(task).c
+    is_of_unit = (columns.endpoint_id == unit.endpoint_id, columns.unit_id == unit.unit_id)
+    return is_of_unit if task == ORDINARY else (*is_of_unit, columns.task == task)

@@ -72,6 +72,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE ingest_periodic_tasks (name VARCHAR(100) NOT NULL, claimed_at VARCHAR(40) NOT NULL, position VARCHAR(100), "
         "PRIMARY KEY (name))",
     ),
+    (
+        "CREATE TABLE ingest_task_schedules (endpoint_id VARCHAR(200) NOT NULL, unit_id VARCHAR(700) NOT NULL, "
+        "task VARCHAR(20) NOT NULL, last_due BIGINT, last_error TEXT, PRIMARY KEY (endpoint_id, unit_id, task))",
+    ),
 )
 
 

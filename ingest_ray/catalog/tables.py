@@ -5,7 +5,7 @@ Times are ISO 8601 in UTC, as text: they sort, and every database keeps them exa
 
 import sqlalchemy as sa
 
-SCHEMA = 5
+SCHEMA = 6
 
 tables = sa.MetaData()
 
@@ -165,6 +165,16 @@ schedules = sa.Table(
     sa.Column("last_error", sa.Text),  # why the last scheduled run could not start
     sa.Column("held_at", sa.String(40)),
     sa.Column("held_by", sa.String(200)),
+)
+
+task_schedules = sa.Table(
+    "ingest_task_schedules",  # of other tasks than ordinary runs; holding the unit's schedule holds them
+    tables,
+    sa.Column("endpoint_id", sa.String(200), primary_key=True),
+    sa.Column("unit_id", sa.String(700), primary_key=True),
+    sa.Column("task", sa.String(20), primary_key=True),
+    sa.Column("last_due", sa.BigInteger),
+    sa.Column("last_error", sa.Text),
 )
 
 unit_totals = sa.Table(

@@ -121,13 +121,13 @@ def mapped(connection: sa.Connection) -> list[Configured]:
     return [_read(row) for row in connection.execute(query).mappings()]
 
 
-def by_interval(connection: sa.Connection) -> list[Configured]:
-    """Enabled units with a schedule."""
-    query = (
-        sa.select(t).where(t.c.document.contains('"schedule_kind":"INTERVAL"')).order_by(t.c.endpoint_id, t.c.unit_id)
-    )
+def scheduled(connection: sa.Connection) -> list[Configured]:
+    """Enabled units with a schedule of any task."""
+    has_one = ('"schedule_kind":"INTERVAL"', '"schedule_kind":"CRON"', '"task_schedules":[{')
+    wanted = sa.or_(*(t.c.document.contains(text, autoescape=True) for text in has_one))
+    query = sa.select(t).where(wanted).order_by(t.c.endpoint_id, t.c.unit_id)
     found = [_read(row) for row in connection.execute(query).mappings()]
-    return [item for item in found if item.config.enabled and item.config.schedule_kind == "INTERVAL"]
+    return [item for item in found if item.config.enabled and item.config.is_scheduled]
 
 
 def put(connection: sa.Connection, config: UnitConfig, origin: Origin, if_version: int) -> int:

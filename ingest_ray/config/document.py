@@ -1,11 +1,12 @@
 """The fields of `ingest.yaml`, and the configuration that a valid file becomes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, field_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from ingest_ray.config.table_template import check_template
-from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, Model, Policy, RunMode
+from ingest_ray.sdk.types import CdmSettings, CronSchedule, DataMode, Endpoint, Model, Policy, RunMode, TaskSchedule
+from ingest_ray.sdk.types.schedule import check_tasks
 from ingest_ray.settings import (
     AlertSettings,
     LineageSettings,
@@ -52,6 +53,22 @@ class UnitRule(Model):
     policy: Policy = Policy()
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     schedule_minutes: Annotated[int, Field(ge=1)] | None = None
+    schedule: CronSchedule | None = None
+    """Takes the place of an earlier rule's `schedule_minutes`, and the other way round."""
+    schedules: tuple[TaskSchedule, ...] = ()
+    """Of other tasks; a later rule's list takes the place of an earlier one's."""
+
+    @field_validator("schedules")
+    @classmethod
+    def _one_of_each(cls, value: tuple[TaskSchedule, ...]) -> tuple[TaskSchedule, ...]:
+        check_tasks(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        if self.schedule is not None and self.schedule_minutes is not None:
+            raise ValueError("schedule and schedule_minutes: one of them says when the unit runs")
+        return self
 
     @field_validator("table")
     @classmethod

@@ -31,7 +31,7 @@ from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.monitoring.problems import Problem, Situation, read_situation
 from ingest_ray.service.runs.history import RunView, list_live_runs
 from ingest_ray.service.runs.quarantine import list_rejected
-from ingest_ray.service.runs.schedules import NextRun, list_next_runs
+from ingest_ray.service.runs.schedule_views import NextRun, list_next_runs
 
 LIVE_EVERY_S = 2.0
 EVERY_S = 30.0  # it looks at every unit
@@ -229,7 +229,7 @@ def _show_next_run(run: NextRun) -> None:
             due = datetime.fromtimestamp(run.next_due_at, UTC)
             left_s = max(0.0, (due - datetime.now(UTC)).total_seconds())
             cell(f"{format_time(due)}, in {format_seconds(left_s)}")
-        cell(f"every {run.every_minutes} min")
+        cell(run.schedule if run.task == "ingest" else f"{run.task} {run.schedule}")
 
 
 def _show_unit(unit: UnitFreshness) -> None:

@@ -24,7 +24,7 @@ from ingest_ray.graphql.request_context import RequestInfo
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunSummary, SegmentState
 from ingest_ray.service.runs.control import ActionResult
-from ingest_ray.service.runs.schedules import schedule_view
+from ingest_ray.service.runs.schedule_views import schedule_view, task_views
 from ingest_ray.service.units.listing import UnitView
 from ingest_ray.service.units.unit_status import UnitStatus
 from ingest_ray.state import UnitState
@@ -187,6 +187,8 @@ class IngestionUnitConfig:
     sink_endpoint_id: ID | None
     schedule_kind: str
     schedule_interval_minutes: int | None
+    schedule_cron: str | None
+    schedule_zone: str | None
     policy: JSON | None
     jira_filter: JiraIngestionFilter | None
     confluence_filter: ConfluenceIngestionFilter | None
@@ -210,6 +212,8 @@ class IngestionUnitConfig:
             sink_endpoint_id=ID(config.sink_endpoint_id) if config.sink_endpoint_id else None,
             schedule_kind=config.schedule_kind,
             schedule_interval_minutes=config.schedule_interval_minutes,
+            schedule_cron=config.schedule_calendar.cron if config.schedule_calendar is not None else None,
+            schedule_zone=config.schedule_calendar.zone if config.schedule_calendar is not None else None,
             policy=json_document(config.policy.model_dump(mode="json", exclude_defaults=True)),
             jira_filter=JiraIngestionFilter.of(config.filters),
             confluence_filter=ConfluenceIngestionFilter.of(config.filters),
@@ -235,6 +239,50 @@ class IngestionUnitConfig:
             last_error=view.last_error,
         )
 
+    @strawberry.field
+    async def task_schedules(self, info: RequestInfo) -> list["IngestionTaskSchedule"]:
+        if not self.stored.config.task_schedules:
+            return []
+        unit = UnitRef(str(self.endpoint_id), str(self.unit_id))
+        row = await info.context.loaders.schedule.load(unit)
+        rows = await info.context.loaders.task_schedules.load(unit)
+        return [
+            IngestionTaskSchedule(
+                task=view.task,
+                cron=view.cron,
+                zone=view.zone,
+                next_run_at=time_of_epoch(view.next_due_at),
+                overdue_since=time_of_epoch(view.overdue_since),
+                is_held=view.is_held,
+                held_by=view.held_by,
+                last_error=view.last_error,
+            )
+            for view in task_views(info.context.installation, self.stored.config, row, rows or {})
+        ]
+
+
+@strawberry.type
+class IngestionTaskSchedule:
+    """When a task other than ordinary runs begins by itself."""
+
+    task: str
+    cron: str
+    zone: str
+    next_run_at: datetime | None
+    overdue_since: datetime | None
+    is_held: bool
+    held_by: str | None
+    last_error: str | None
+
+
+@strawberry.input
+class IngestionTaskScheduleInput:
+    """When a task other than ordinary runs is to begin."""
+
+    task: str
+    cron: str
+    zone: str = "UTC"
+
 
 @strawberry.type
 class IngestionSchedule:
@@ -258,10 +306,18 @@ class IngestionUnitConfigInput:
     sink_endpoint_id: ID | None = None
     schedule_kind: str | None = None
     schedule_interval_minutes: int | None = None
+    schedule_cron: str | None = None
+    schedule_zone: str | None = None
+    task_schedules: list[IngestionTaskScheduleInput] | None = None
     policy: JSON | None = None
     jira_filter: JiraIngestionFilterInput | None = None
     confluence_filter: ConfluenceIngestionFilterInput | None = None
     expected_version: int | None = None
+
+    def tasks(self) -> list[dict[str, str]] | None:
+        if self.task_schedules is None:
+            return None
+        return [{"task": each.task, "cron": each.cron, "zone": each.zone} for each in self.task_schedules]
 
 
 @strawberry.type

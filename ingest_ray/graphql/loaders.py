@@ -18,7 +18,7 @@ from ingest_ray.service.endpoints.datasets import find_datasets, first_datasets
 from ingest_ray.service.endpoints.registration import find_endpoints
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, find_freshness
-from ingest_ray.service.runs.schedules import find_schedules
+from ingest_ray.service.runs.schedule_views import find_schedules, find_task_schedules
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.unit_status import UnitStatus, find_statuses, read_checkpoints
 from ingest_ray.state import UnitState
@@ -41,6 +41,7 @@ class Loaders:
         self.last_collection: DataLoader[str, Collection | None] = self._loader(latest_collections)
         self.dataset: DataLoader[tuple[str, str], Version | None] = self._loader(find_datasets)
         self.schedule: DataLoader[UnitRef, ScheduleRow | None] = self._loader(find_schedules)
+        self.task_schedules: DataLoader[UnitRef, Mapping[str, ScheduleRow] | None] = self._loader(find_task_schedules)
 
     def collections(self, limit: int) -> DataLoader[str, list[Collection] | None]:
         """The newest of each endpoint."""

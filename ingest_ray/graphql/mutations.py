@@ -133,6 +133,9 @@ class Mutation(ComparisonMutations, MonitoringMutations):
             sink_endpoint_id=input.sink_endpoint_id,
             schedule_kind=input.schedule_kind,
             schedule_interval_minutes=input.schedule_interval_minutes,
+            schedule_cron=input.schedule_cron,
+            schedule_zone=input.schedule_zone,
+            task_schedules=input.tasks(),
             policy=json_object(input.policy, "policy"),
             filters=filters_of(input.jira_filter, input.confluence_filter),
         )

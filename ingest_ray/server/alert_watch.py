@@ -6,8 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-from ingest_ray import logs
 from ingest_ray.sdk.errors import IngestError
+from ingest_ray.server.outage_log import OutageLog
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.alerting import check_incidents, check_logs
 from ingest_ray.service.monitoring.delivery import deliver_due
@@ -23,13 +23,15 @@ BUSY_SHARE = 0.1  # of one core, at most: a look at thousands of units takes mor
 
 
 @asynccontextmanager
-async def watching(installation: Installation) -> AsyncIterator[None]:
+async def watching(installation: Installation, outage_log: OutageLog) -> AsyncIterator[None]:
     settings = installation.settings
     alerts = (
         ((check_incidents, CHECK_S), (check_logs, CHECK_S), (deliver_due, DELIVER_S)) if settings.alerts.enabled else ()
     )
     sweeps = ((sweep_when_due, SWEEP_S),) if settings.retention.enabled else ()
-    tasks = [asyncio.create_task(_repeat(installation, work, pause_s)) for work, pause_s in (*alerts, *sweeps)]
+    tasks = [
+        asyncio.create_task(_repeat(installation, work, pause_s, outage_log)) for work, pause_s in (*alerts, *sweeps)
+    ]
     try:
         yield
     finally:
@@ -39,13 +41,16 @@ async def watching(installation: Installation) -> AsyncIterator[None]:
                 await task
 
 
-async def _repeat(installation: Installation, work: Callable[[Installation], object], pause_s: float) -> None:
+async def _repeat(
+    installation: Installation, work: Callable[[Installation], object], pause_s: float, outage_log: OutageLog
+) -> None:
     while True:
         began = time.monotonic()
         try:
             await asyncio.to_thread(work, installation)
+            outage_log.succeeded(work.__name__)
         except IngestError as error:  # the catalog may be unavailable: the next round tries again
-            log.warning("%s failed: %s", work.__name__, logs.scrub(error.message))
+            outage_log.failed(work.__name__, error)
         except Exception:
             log.exception("a defect in %s", work.__name__)
         await asyncio.sleep(max(pause_s, min((time.monotonic() - began) / BUSY_SHARE, LONGEST_PAUSE_S)))

@@ -19,7 +19,7 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import GraphQLRouter
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from ingest_ray import __version__, logs, telemetry
+from ingest_ray import __version__, telemetry
 from ingest_ray.graphql.request_context import RequestContext
 from ingest_ray.graphql.schema import schema_for
 from ingest_ray.sdk import tracing
@@ -32,6 +32,7 @@ from ingest_ray.server.identity import Authenticator
 from ingest_ray.server.login import login_router
 from ingest_ray.server.metrics import Metrics
 from ingest_ray.server.middleware import BodyLimit, RateLimit, RequestLog, RequestTrace, SameOrigin
+from ingest_ray.server.outage_log import OutageLog
 from ingest_ray.server.plain_pages import answer_missing
 from ingest_ray.server.sent_series import offer_unit_series
 from ingest_ray.service.installation import Installation
@@ -200,8 +201,9 @@ def _mount_console(app: FastAPI, installation: Installation, authenticator: Auth
 
 @asynccontextmanager
 async def _run_while_serving(installation: Installation, _: FastAPI) -> AsyncIterator[None]:
-    clock = asyncio.create_task(_run_schedules(installation))
-    async with watching(installation):
+    outage_log = OutageLog()
+    clock = asyncio.create_task(_run_schedules(installation, outage_log))
+    async with watching(installation, outage_log):
         yield
     launcher.end_waiting_runs()
     await asyncio.to_thread(end_comparisons)
@@ -227,9 +229,9 @@ def _add_middleware(app: FastAPI, settings: ServeSettings, metrics: Metrics) -> 
         app.add_middleware(RequestTrace)
 
 
-async def _run_schedules(installation: Installation) -> None:
-    """Starts what is due, and what another server accepted and could not start. An outage is one line in the log."""
-    scheduler, is_away = Scheduler(installation), False
+async def _run_schedules(installation: Installation, outage_log: OutageLog) -> None:
+    """Starts what is due, and what another server accepted and could not start."""
+    scheduler = Scheduler(installation)
     while True:
         try:
             for run_id in await asyncio.to_thread(restart_lost_runs, installation):
@@ -237,13 +239,9 @@ async def _run_schedules(installation: Installation) -> None:
             if installation.settings.serve.schedules.enabled:
                 for run_id in await asyncio.to_thread(scheduler.tick):
                     log.info("scheduled run %s started", run_id)
-            if is_away:
-                log.info("the catalog answers again")
-            is_away = False
+            outage_log.succeeded("schedules")
         except IngestError as error:  # the catalog may be unavailable: the next tick tries again
-            if not is_away:
-                log.warning("schedules could not be looked at, and are until they can: %s", logs.scrub(error.message))
-            is_away = True
+            outage_log.failed("schedules", error)
         except Exception:
             log.exception("a defect in the schedules")
         await asyncio.sleep(TICK_S)

@@ -42,7 +42,7 @@ from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
 from ingest_ray.state.documents import Owner
-from ingest_ray.temporal.failures import failure_of_run
+from ingest_ray.temporal.failures import failure, failure_of_run
 from ingest_ray.temporal.results import catalog_outcome, outcome_of, truncated, write_document
 
 T = TypeVar("T")
@@ -73,7 +73,10 @@ class Activities:
 
     @activity.defn(name="startIngestionRun")
     def start_run(self, command: RunCommand) -> RunRef:
-        """Idempotent: the run's id comes from the command, or from the ids of workflow run and activity."""
+        """Idempotent: the run's id comes from the command, or from the ids of workflow run and activity.
+
+        A scheduled reconciliation waits for the unit's live run: both may be due at the same time.
+        """
         info = activity.info()
         run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
         summary = find_run(self._installation, run_id)
@@ -88,10 +91,12 @@ class Activities:
             )
             try:
                 open_run(self._installation, request, UNOWNED, run_id)
-            except (StateConflict, RunActive):
+            except (StateConflict, RunActive) as error:
                 if (
                     find_run(self._installation, run_id) is None
                 ):  # else an earlier attempt of this activity, at the same moment
+                    if isinstance(error, RunActive) and command.reconcile and command.requested_by == "schedule":
+                        raise failure(error.code, error.message, error.hint, is_passing=True) from None
                     raise
             summary = read_run_record(self._installation, run_id).summary
         if summary.ref != command.ref:

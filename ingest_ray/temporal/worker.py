@@ -14,6 +14,7 @@ import ingest_ray
 from ingest_ray import logs
 from ingest_ray.payloads.client import open_client
 from ingest_ray.payloads.connection import TemporalConnection, read_connection
+from ingest_ray.payloads.search_attributes import ensure_search_attributes
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.settings import Settings
 from ingest_ray.temporal.activities import Activities
@@ -59,6 +60,7 @@ async def serve(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT. Jobs of runs under way go on; another worker attaches to them."""
     connection = await asyncio.to_thread(read_connection, settings)
     client = await open_client(connection, settings)
+    await ensure_search_attributes(client)
     threads = ThreadPoolExecutor(settings.temporal.activities_at_once, thread_name_prefix="activity")
     asyncio.get_running_loop().set_default_executor(
         threads

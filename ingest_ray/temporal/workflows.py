@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
         UnitsCommand,
         UnitsPage,
     )
+    from ingest_ray.payloads.search_attributes import STATE, attributes_of
 
 UNLIMITED_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 SHORT = timedelta(minutes=2)  # for activities that only read or write the catalog
@@ -80,6 +81,7 @@ class IngestionRun:
             outcome = await _run_unit(ref.run_id, command)
         except ActivityError as error:
             self._note(phase="ending")
+            _show_state("PAUSED" if is_cancelled_exception(error) else "FAILED")
             if is_cancelled_exception(error):
                 await asyncio.shield(_complete_run(ref.run_id))
                 raise
@@ -88,8 +90,15 @@ class IngestionRun:
             await asyncio.shield(_fail_run(RunFailure(run_id=ref.run_id, code=code, message=message, hint=hint)))
             raise ApplicationError(message, *([hint] if hint else []), type=code, non_retryable=True) from error
         self._note(phase="ending")
+        _show_state(outcome.state.value)
         await asyncio.shield(_complete_run(ref.run_id))
         return outcome
+
+
+def _show_state(state: str) -> None:
+    """Only where the workflow was started with the attribute: its server knows it then, and older histories have no such command."""
+    if workflow.info().typed_search_attributes.get(STATE) is not None:
+        workflow.upsert_search_attributes([STATE.value_set(state)])
 
 
 def _run_unit(run_id: str, command: RunCommand) -> Awaitable[UnitOutcome]:
@@ -209,6 +218,7 @@ class EndpointIngestion:
 
     async def _end_of(self, command: EndpointCommand, unit_id: str) -> str:
         run = RunCommand(endpoint_id=command.endpoint_id, unit_id=unit_id, requested_by=command.requested_by)
+        has_attributes = workflow.info().typed_search_attributes.get(STATE) is not None
         try:
             outcome: UnitOutcome = await workflow.execute_child_workflow(
                 RUN,
@@ -217,6 +227,7 @@ class EndpointIngestion:
                 result_type=UnitOutcome,
                 parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
                 cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                search_attributes=attributes_of(run) if has_attributes else None,
             )
         except ChildWorkflowError as error:
             if is_cancelled_exception(error):

@@ -18,6 +18,7 @@ from ingest_ray.catalog.tables import (
     run_lines,
     schedules,
     tables,
+    task_schedules,
     tokens,
     unit_datasets,
     unit_totals,
@@ -176,7 +177,8 @@ def test_a_catalog_of_the_first_version_is_brought_to_this_one_and_keeps_its_run
         )
         expected = _columns(c)
         c.execute(sa.schema.DropTable(unit_datasets))
-        for later in (run_lines, tokens, schedules, audit, unit_totals, incidents, notifications, periodic_tasks):
+        later_tables = (run_lines, tokens, schedules, task_schedules, audit, unit_totals, incidents, notifications)
+        for later in (*later_tables, periodic_tasks):
             c.execute(sa.schema.DropTable(later))
         c.exec_driver_sql("DROP INDEX ingest_runs_by_state")
         c.exec_driver_sql("DROP INDEX ingest_runs_by_end")

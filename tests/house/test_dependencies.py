@@ -15,6 +15,7 @@ UNBOUNDED = {
     "pyarrow": "a major version every quarter; what changes is announced a year before",
     "cryptography": "a major version every quarter, which is how its faults are mended",
     "pyopenssl": "follows cryptography",
+    "tzdata": "the time zones of the world: a calendar version whenever one changes",
     "oracledb": "its major versions are years",
     "hvac": "an extra for one store of secrets",
     "botocore": "an extra for one store of secrets; new versions only add services",

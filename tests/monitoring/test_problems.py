@@ -11,7 +11,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.problems import read_situation
 from ingest_ray.service.runs.execution import run
 from ingest_ray.service.runs.history import list_live_runs
-from ingest_ray.service.runs.schedules import list_next_runs
+from ingest_ray.service.runs.schedule_views import list_next_runs
 from ingest_ray.service.runs.verification import verify
 from ingest_ray.service.units.configure import UnitChange, configure
 from tests.service.workspace import Workspace

@@ -1,12 +1,13 @@
 """Scheduled units start when they are due, once for any number of servers; the pure decisions have their tests beside the core."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ingest_ray.catalog import run_records as records
 from ingest_ray.catalog import schedule_slots
-from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, StateUnavailable
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, StateUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service import launching
@@ -18,7 +19,9 @@ from ingest_ray.service.runs import record_keeping
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.control import pause, start
 from ingest_ray.service.runs.run_liveness import owner_of
-from ingest_ray.service.runs.schedules import Scheduler, ScheduleView, schedule_view, start_due_runs
+from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, schedule_view
+from ingest_ray.service.runs.schedules import Scheduler, start_due_runs
+from ingest_ray.service.runs.verification import end_comparisons
 from ingest_ray.service.units.configure import UnitChange, configure, find_config
 from tests.service.workspace import Workspace
 
@@ -257,6 +260,120 @@ def test_a_unit_whose_slot_waits_is_overdue(ready: Workspace) -> None:
     for run_id in start_due_runs(ready.installation, NOW + 3600):
         execute_run(ready.installation, run_id)
     assert _schedule(ready).overdue_since is None
+
+
+def _add_rule(ready: Workspace, **fields: Any) -> UnitRef:
+    """Another unit, whose rule has these fields; nothing else is scheduled."""
+    ready.source["units"] = [UNIT, "numbers-1x10"]
+    ready.apply()
+    collect(ready.installation, "shop")
+    rule = {"endpoint": "shop", "unit": "numbers-1x10", "sink": "lake", "enabled": True, "run_mode": "INCREMENTAL"}
+    policy = {"cursor": "at", "write": "upsert", "primary_key": ["id"]}
+    ready.document["units"].append({**rule, "policy": policy, **fields})
+    ready.apply()
+    configure(ready.installation, UnitRef("shop", UNIT), UnitChange(schedule_kind="MANUAL"))
+    return UnitRef("shop", "numbers-1x10")
+
+
+def _at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def test_a_unit_with_a_calendar_runs_once_on_each_of_its_days_and_once_where_clocks_are_moved(ready: Workspace) -> None:
+    """By the clock of Berlin at half past two: on 2027-03-28 there is no such time, and on 2027-10-31 it comes twice."""
+    unit = _add_rule(ready, schedule={"cron": "30 2 * * *", "zone": "Europe/Berlin"})
+    for begin, expected in (
+        ("2027-03-27T12:00", ["28 01:00", "29 00:30"]),
+        ("2027-10-30T12:00", ["31 00:30", "01 01:30"]),
+    ):
+        first, started = _at(begin), []
+        for run_id in start_due_runs(ready.installation, first):  # one run for all slots between the two days
+            execute_run(ready.installation, run_id)
+        for moment in range(first, first + 40 * 3600, 900):
+            for run_id in start_due_runs(ready.installation, moment):
+                execute_run(ready.installation, run_id)
+                started.append(datetime.fromtimestamp(moment, UTC).strftime("%d %H:%M"))
+        assert started == expected
+    stored = find_config(ready.installation, unit)
+    assert stored is not None
+    view = schedule_view(ready.installation, stored.config, None, _at("2027-03-27T12:00"))
+    assert view.next_due_at == _at("2027-03-28T01:00")
+
+
+def test_a_unit_is_reconciled_and_compared_at_times_of_their_own(ready: Workspace) -> None:
+    tasks = [
+        {"task": "reconcile", "cron": "0 4 * * *"},
+        {"task": "verify", "cron": "0 4 * * 0", "zone": "UTC"},  # 2027-01-03 is a Sunday
+    ]
+    unit = _add_rule(ready, schedule={"cron": "0 * * * *"}, schedules=tasks)
+    server = Scheduler(ready.installation)
+    server.tick(_at("2027-01-02T23:30"))
+    begun = []
+    for hour in range(6):
+        moment = _at(f"2027-01-03T{hour:02}:00")
+        for minute in range(0, 10, 2):
+            for run_id in server.tick(moment + 60 * minute):
+                if run_id in launcher.started:
+                    launched = execute_run(ready.installation, run_id)
+                    assert launched is not None
+                begun.append(run_id)
+    end_comparisons(60)
+    with ready.installation.catalog.read() as connection:
+        found = [record.summary for record in records.recent(connection, unit)]
+        slots = schedule_slots.listed_tasks(connection)
+    assert sorted(run.task for run in found) == ["ingest"] * 7 + ["reconcile", "verify"]
+    assert {run.requested_by for run in found if run.task != "reconcile"} == {"schedule"}
+    assert {run.state for run in found if run.task != "verify"} == {RunState.SUCCEEDED}
+    (compared,) = [run.error for run in found if run.task == "verify"]  # which this source cannot: it has no look-up
+    assert compared is not None
+    assert compared.code == "E_INGESTION_MODE_UNSUPPORTED"
+    assert {slots[unit, task].last_due for task in ("reconcile", "verify")} == {_at("2027-01-03T04:00")}
+    assert [(run.task, run.schedule) for run in list_next_runs(ready.installation)] == [
+        ("ingest", "0 * * * * UTC"),
+        ("reconcile", "0 4 * * * UTC"),
+        ("verify", "0 4 * * 0 UTC"),
+    ]
+    pause(ready.installation, unit, requested_by="ada")
+    assert server.tick(_at("2027-01-10T04:00")) == []  # holding a unit holds all of its schedules
+
+
+def test_a_task_that_the_unit_cannot_do_says_so_with_its_schedule(ready: Workspace) -> None:
+    policy = {"cursor": "at", "write": "append"}
+    unit = _add_rule(ready, policy=policy, schedules=[{"task": "reconcile", "cron": "0 4 * * *"}])
+    start_due_runs(ready.installation, _at("2027-01-02T23:30"))
+    assert start_due_runs(ready.installation, _at("2027-01-03T04:00")) == []
+    with ready.installation.catalog.read() as connection:
+        row = schedule_slots.listed_tasks(connection)[unit, "reconcile"]
+    assert "write: append" in (row.last_error or "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schedule": {"cron": "0 3 * *"}}, r"units\[\d\].schedule.cron: '0 3 \* \*' has 4 fields"),
+        ({"schedule": {"cron": "0 3 * * *", "zone": "Berlin"}}, r"schedule.zone: no time zone is named 'Berlin'"),
+        ({"schedule": {"cron": "0 3 * * *"}, "schedule_minutes": 5}, "schedule and schedule_minutes"),
+        ({"schedules": [{"task": "reset", "cron": "0 3 * * *"}]}, r"schedules\[0\].task: should be"),
+        ({"schedules": [{"task": "verify", "cron": "0 3 * * *"}] * 2}, "task verify has 2 schedules"),
+        ({"schedule": {"corn": "0 3 * * *"}}, "did you mean 'cron'"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_by_its_field(
+    ready: Workspace, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _add_rule(ready, **fields)
+
+
+def test_a_later_rule_replaces_the_schedule_of_an_earlier_one(ready: Workspace) -> None:
+    unit = _add_rule(ready, schedule_minutes=30)
+    rule = {"endpoint": "shop", "unit": unit.unit_id}
+    for later, kind in (({"schedule": {"cron": "0 3 * * *"}}, "CRON"), ({"schedule_minutes": 5}, "INTERVAL")):
+        ready.document["units"].append({**rule, **later})
+        ready.apply()
+        stored = find_config(ready.installation, unit)
+        assert stored is not None
+        assert stored.config.schedule_kind == kind
 
 
 def test_a_record_whose_process_never_was_does_not_run_for_ever(ready: Workspace) -> None:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from ingest_ray.core.cron_slots import slot_after
 from ingest_ray.payloads.contract import CATALOG, ENDPOINT
 from ingest_ray.payloads.documents import (
     CatalogCommand,
@@ -21,13 +23,14 @@ from ingest_ray.payloads.documents import (
     ProvisionCommand,
 )
 from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, RunActive
-from ingest_ray.sdk.types import RunState
+from ingest_ray.sdk.types import CronSchedule, RunState, UnitConfig
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.temporal.activities import Activities
-from ingest_ray.temporal.schedules import sync_schedules
+from ingest_ray.temporal.schedules import Wanted, schedule_of, sync_schedules
 from tests.temporal.conftest import PlantMaker
-from tests.temporal.servers import free_ports, until
+from tests.temporal.servers import TemporalServer, free_ports, until
+from tests.temporal.test_progress import connected
 from tests.temporal.worker_workspace import HELD, WorkerWorkspace
 
 pytestmark = [pytest.mark.services, pytest.mark.cluster]
@@ -102,6 +105,39 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
     del workspace.rule["schedule_minutes"]
     workspace.apply()
     until(lambda: synced() == ["removed numbers-1x400 None"], what="the end of the schedule")
+
+
+def test_a_calendar_of_the_server_is_due_where_the_schedulers_of_serve_is(temporal_server: TemporalServer) -> None:
+    """Around the days on which clocks are moved: the server's own list of the next times is the witness."""
+
+    async def next_times(cron: str, zone: str, begin: datetime) -> list[int]:
+        client = await connected(temporal_server)
+        calendar = CronSchedule(cron=cron, zone=zone)
+        config = UnitConfig(endpoint_id="e", unit_id="u", sink_id="s", schedule_kind="CRON", schedule_calendar=calendar)
+        schedule = schedule_of(Wanted(config, "ingest"), "nobody", begin.year)
+        schedule.spec.start_at = begin
+        handle = await client.create_schedule(f"calendar-{uuid4()}", schedule)
+        try:
+            return [int(moment.timestamp()) for moment in (await handle.describe()).info.next_action_times]
+        finally:
+            await handle.delete()
+
+    for cron, zone, begin in (
+        ("30 2 * * *", "Europe/Berlin", datetime(2027, 3, 26, 12, tzinfo=UTC)),
+        ("*/10 2 * * *", "America/New_York", datetime(2027, 3, 13, 12, tzinfo=UTC)),
+        ("0 2,3 * * 0", "Europe/Berlin", datetime(2027, 3, 26, 12, tzinfo=UTC)),
+        ("0 3 * * 1-5", "Europe/Berlin", datetime(2027, 10, 29, 12, tzinfo=UTC)),
+        ("0 0 13 * 5", "Asia/Kolkata", datetime(2027, 6, 1, tzinfo=UTC)),
+        ("15 */6 1,15 * *", "UTC", datetime(2027, 6, 1, tzinfo=UTC)),
+    ):
+        found = asyncio.run(next_times(cron, zone, begin))
+        expected, now = [], int(begin.timestamp()) - 1
+        for _ in found:
+            now = slot_after(CronSchedule(cron=cron, zone=zone), now)
+            expected.append(now)
+        assert found == expected, cron
+    twice = asyncio.run(next_times("30 2 * * *", "Europe/Berlin", datetime(2027, 10, 30, 12, tzinfo=UTC)))
+    assert [datetime.fromtimestamp(moment, UTC).day for moment in twice[:3]] == [31, 1, 2]  # once on the 31st
 
 
 @pytest.mark.parametrize("name", [pytest.param("ray-job", marks=pytest.mark.faults), "temporal"])

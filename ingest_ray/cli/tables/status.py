@@ -1,5 +1,6 @@
 """Where units stand: what `status` shows."""
 
+from datetime import UTC, datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from ingest_ray.cli.tables.layout import (
 )
 from ingest_ray.service.monitoring.freshness import UnitFreshness
 from ingest_ray.service.runs.kept_logs import EndpointLogs
+from ingest_ray.service.runs.schedule_views import NextRun
 from ingest_ray.service.units.status import StatusReport, UnitReport
 from ingest_ray.service.units.unit_status import UnitLog
 
@@ -90,11 +92,19 @@ def _show_freshness(console: Console, unit: UnitReport) -> None:
         ("in quarantine of these", "-" if last is None else str(last.rows.quarantined)),
         ("bytes of the last run", "-" if last is None else format_bytes(last.bytes_staged)),
         ("not started", found.start_error or "-"),
+        ("schedule", unit.schedule or "-"),
+        *((f"next {run.task} (UTC)", _next_text(run)) for run in unit.next_runs),
         ("layout", unit.layout or "-"),
     ):
         table.add_row(name, value)
     console.print()
     console.print(table)
+
+
+def _next_text(run: NextRun) -> str:
+    if run.next_due_at is None:
+        return f"held by {run.held_by}"
+    return format_time(datetime.fromtimestamp(run.next_due_at, UTC).isoformat())
 
 
 def _watermark_text(unit: UnitReport) -> str:

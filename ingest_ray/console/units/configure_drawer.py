@@ -105,6 +105,11 @@ class ConfigForm:
             "Every so many minutes (empty: manual)", value=minutes, min=1, precision=0, format="%d"
         )
         self._minutes.props("outlined dense clearable")
+        calendar = config.schedule_calendar if config is not None else None
+        self._cron = ui.input("Or by a calendar, as crontab: 0 3 * * 1-5", value=calendar.cron if calendar else "")
+        self._cron.props("outlined dense clearable")
+        self._zone = ui.input("Zone of the calendar", value=calendar.zone if calendar else "UTC")
+        self._zone.props("outlined dense")
         self._filter = FilterFields(FORMS.get(view.filter_kind or ""), config, options)
         heading("Policy", 3)
         policy = config.policy.model_dump(mode="json", exclude_defaults=True) if config is not None else {}
@@ -112,15 +117,19 @@ class ConfigForm:
 
     def change(self) -> UnitChange:
         """Raises `ConfigError` for a field of the policy that cannot be read."""
-        minutes = self._minutes.value
+        minutes, cron = self._minutes.value, (self._cron.value or "").strip()
+        if minutes and cron:
+            raise ConfigError("a unit runs by an interval or by a calendar: empty one of the two fields")
         return UnitChange(
             enabled=bool(self._enabled.value),
             run_mode=self._run_mode.value,
             mode=self._mode.value,
             sink_id=self._sink.value,
             sink_endpoint_id=self._sink.value if self._mode.value == DataMode.CDM else None,
-            schedule_kind="INTERVAL" if minutes else "MANUAL",
+            schedule_kind="INTERVAL" if minutes else "CRON" if cron else "MANUAL",
             schedule_interval_minutes=int(minutes) if minutes else None,
+            schedule_cron=cron or None,
+            schedule_zone=(self._zone.value or "").strip() or None,
             policy=self._policy.document(),
             filters=self._filter.document(),
         )

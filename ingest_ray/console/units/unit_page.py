@@ -131,7 +131,7 @@ class UnitPage:
                 run = button("Resume" if is_paused else "Run", lambda: run_unit(context, view), name, is_main=True)
                 run.set_enabled(not is_running)
                 pause = button("Pause", lambda: pause_unit(context, view.ref, self.reload), name)
-                pause.set_enabled(is_running or bool(view.schedule_minutes))
+                pause.set_enabled(is_running or bool(view.schedule))
                 button("Plan", lambda: plan_dialog(context, view), name)
                 if view.run_mode is RunMode.INCREMENTAL:
                     button("Backfill", lambda: backfill_dialog(context, view), name)
@@ -155,7 +155,7 @@ class UnitPage:
                 ("state", report.state.value.lower() if report is not None and view.enabled else "not enabled"),
                 ("mode", view.run_mode.value.lower() + ("" if view.data_mode == "raw" else f", {view.data_mode}")),
                 ("sink", view.sink_id or "-"),
-                ("schedule", f"every {view.schedule_minutes} min" if view.schedule_minutes else "manual"),
+                ("schedule", view.schedule or "manual"),
                 ("cursor", view.cursor or "none"),
                 ("key", ", ".join(view.primary_key) or "none"),
                 ("last run (UTC)", format_time(last.started_at) if last is not None else "never"),

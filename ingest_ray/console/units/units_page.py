@@ -94,7 +94,7 @@ class UnitsPage:
             Column("unit", lambda line: line.view.unit_id),
             Column("state", lambda line: line.state),
             Column("mode", lambda line: line.view.run_mode.value),
-            Column("schedule", lambda line: line.view.schedule_minutes),
+            Column("schedule", lambda line: line.view.schedule),
             Column("sink", lambda line: line.view.sink_id),
             Column("last run", lambda line: line.began),
             Column("rows", lambda line: line.rows, is_number=True),
@@ -204,7 +204,7 @@ class UnitRow:
                 link_to(view.unit_id, "/unit", endpoint=view.endpoint_id, unit=view.unit_id)
             self._state = State(line.state, "td")
             cell(view.run_mode.value.lower() + ("" if view.data_mode == "raw" else f", {view.data_mode}"))
-            cell(f"every {view.schedule_minutes} min" if view.schedule_minutes else "manual")
+            cell(view.schedule or "manual")
             cell(view.sink_id or "-")
             with cell_with():
                 self._last = link_to("", "#")
@@ -251,4 +251,4 @@ class UnitRow:
             is_running = status is not None and status.state is RunState.RUNNING
             self._run.set_enabled(not is_running)
             self._run.set_text("Resume" if status is not None and status.state is RunState.PAUSED else "Run")
-            self._pause.set_enabled(is_running or bool(view.schedule_minutes))
+            self._pause.set_enabled(is_running or bool(view.schedule))

@@ -11,6 +11,7 @@ from ingest_ray.sdk.types.layout import Layout, Partition
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.plan import Effect, Island, Piece, Scope, SegmentState, Slice
 from ingest_ray.sdk.types.run_summary import RowCounts, RunFault, RunState, RunSummary, SliceCounts
+from ingest_ray.sdk.types.schedule import CronSchedule, TaskSchedule
 from ingest_ray.sdk.types.stage import ADOPTED, Handle, Mapped, MappedModel, PageInfo, Staged
 from ingest_ray.sdk.types.unit import (
     CdmSettings,
@@ -33,6 +34,7 @@ __all__ = [
     "Column",
     "ColumnFit",
     "ConnectionReport",
+    "CronSchedule",
     "DataMode",
     "Dataset",
     "Diagnostic",
@@ -70,6 +72,7 @@ __all__ = [
     "Span",
     "Staged",
     "Target",
+    "TaskSchedule",
     "Unit",
     "UnitConfig",
     "UnitSpec",

@@ -10,6 +10,7 @@ from ingest_ray.sdk.types.dataset import Dataset
 from ingest_ray.sdk.types.endpoint import Endpoint
 from ingest_ray.sdk.types.layout import Layout
 from ingest_ray.sdk.types.model import Model
+from ingest_ray.sdk.types.schedule import CronSchedule, TaskSchedule
 
 
 class RunMode(StrEnum):
@@ -182,8 +183,12 @@ class UnitConfig(Model):
     filters: dict[str, JsonValue] = Field(default_factory=dict)
     sink_endpoint_id: str | None = None
     cdm: CdmSettings = CdmSettings()
-    schedule_kind: Literal["MANUAL", "INTERVAL"] = "MANUAL"
+    schedule_kind: Literal["MANUAL", "INTERVAL", "CRON"] = "MANUAL"
     schedule_interval_minutes: int | None = None
+    schedule_calendar: CronSchedule | None = None
+    """Of kind CRON."""
+    task_schedules: tuple[TaskSchedule, ...] = ()
+    """Of other tasks than ordinary runs; at most one of each task."""
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +200,17 @@ class UnitConfig(Model):
     @property
     def ref(self) -> UnitRef:
         return UnitRef(self.endpoint_id, self.unit_id)
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.schedule_kind != "MANUAL" or bool(self.task_schedules)
+
+    @property
+    def schedule_text(self) -> str | None:
+        """In words; None: the unit runs when it is started."""
+        parts = [f"every {self.schedule_interval_minutes} min"] if self.schedule_kind == "INTERVAL" else []
+        parts += [str(self.schedule_calendar)] if self.schedule_kind == "CRON" else []
+        return ", ".join([*parts, *map(str, self.task_schedules)]) or None
 
 
 class Learned(Model):

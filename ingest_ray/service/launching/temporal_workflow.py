@@ -3,14 +3,15 @@
 import asyncio
 from contextlib import suppress
 
-from temporalio.client import WorkflowExecutionStatus
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ingest_ray.payloads.client import connect
 from ingest_ray.payloads.contract import RUN
 from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.payloads.search_attributes import attributes_of, ensure_search_attributes, forget_search_attributes
 from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, RunActive
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.installation import Installation
@@ -24,6 +25,7 @@ from ingest_ray.service.launching.lifecycle import (
 )
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.record_keeping import fault_of
+from ingest_ray.settings import Settings
 
 
 class TemporalLauncher:
@@ -72,19 +74,33 @@ async def _start_workflow(installation: Installation, command: RunCommand) -> No
     settings = installation.settings
     client = await connect(settings)
     try:
-        await client.start_workflow(
-            RUN,
-            command,
-            id=f"ingest:{command.ref}",
-            task_queue=settings.temporal.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-        )
+        if await ensure_search_attributes(client):
+            try:
+                return await _start(client, settings, command, attributes_of(command))
+            except RPCError as error:
+                if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                    raise
+                forget_search_attributes(client)  # a server may take a minute to know new ones
+        await _start(client, settings, command)
     except WorkflowAlreadyStartedError:
         raise RunActive(f"unit '{command.ref}' has a live workflow") from None
     except FailureError as error:
         raise ConfigError(str(error)) from None
     except RPCError as error:
         raise ClusterUnavailable(f"the Temporal server refused the workflow: {error.message}") from error
+
+
+async def _start(
+    client: Client, settings: Settings, command: RunCommand, attributes: TypedSearchAttributes | None = None
+) -> None:
+    await client.start_workflow(
+        RUN,
+        command,
+        id=f"ingest:{command.ref}",
+        task_queue=settings.temporal.task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        search_attributes=attributes,
+    )
 
 
 async def _is_workflow_running(installation: Installation, command: RunCommand) -> bool:

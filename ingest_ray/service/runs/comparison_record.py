@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import sqlalchemy as sa
+
 from ingest_ray.catalog import comparisons, run_channel, run_records
 from ingest_ray.engine.reports import ComparisonProgress
 from ingest_ray.engine.run_order import Progress
@@ -25,11 +27,17 @@ from ingest_ray.state.lease import RENEW_S
 log = logging.getLogger(__name__)
 
 
-def open_comparison(installation: Installation, begun: RunSummary) -> None:
-    """Writes the record, unless there is one, and ends those of the unit's earlier comparisons whose process died."""
+def open_comparison(
+    installation: Installation, begun: RunSummary, within: Callable[[sa.Connection], None] = lambda _: None
+) -> None:
+    """Writes the record, unless there is one, and ends those of the unit's earlier comparisons whose process died.
+
+    `within` is called in the transaction; where it raises, there is no record.
+    """
     with installation.catalog.begin(is_alone=True) as connection:
         if run_records.find(connection, begun.run_id) is not None:
             return
+        within(connection)
         for old in comparisons.running(connection, begun.ref):
             if not is_run_alive(connection, installation, old):
                 run_records.finish(connection, failed(old.summary, INTERRUPTED))

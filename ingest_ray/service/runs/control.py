@@ -93,7 +93,7 @@ def pause(
         EndpointNotFound, UnitNotFound
     """
     with installation.catalog.begin() as connection:
-        is_scheduled = configured_unit(connection, unit).config.schedule_kind == "INTERVAL"
+        is_scheduled = configured_unit(connection, unit).config.is_scheduled
         if is_scheduled:
             schedule_slots.hold(connection, unit, requested_by)
         live = [

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Self
 
+from pydantic import JsonValue
+
 from ingest_ray import logs
 from ingest_ray.engine.reports import PlanPreview, ReconcileReport, VerifyReport
 from ingest_ray.engine.run_order import Progress, RunOrder
@@ -27,6 +29,7 @@ from ingest_ray.service.runs.record_keeping import (
     started,
 )
 from ingest_ray.service.runs.run_liveness import INTERRUPTED
+from ingest_ray.service.runs.schedule_views import list_next_runs
 from ingest_ray.service.runs.verification import verify_when_due
 from ingest_ray.service.units.configs import find_configs
 from ingest_ray.service.units.gate import gate
@@ -75,11 +78,22 @@ def plan(installation: Installation, unit: UnitRef) -> PlanPreview:
         stored = find_configs(installation, [unit]).get(unit)
         if stored is not None and (chosen := choice_text(stored.config, checked.order.spec)):
             facts["chosen"] = chosen
+        facts |= _schedule_facts(installation, unit)
     if (refused := no_replay(checked.order.spec)) is not None:
         facts["rejected rows"] = f"stay in quarantine and cannot be replayed, because {refused.reason}; {refused.hint}"
     if checked.changes:
         facts["schema changes"] = "; ".join(checked.changes)
     return preview.model_copy(update={"facts": facts})
+
+
+def _schedule_facts(installation: Installation, unit: UnitRef) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
+    for each in list_next_runs(installation, [unit.endpoint_id]):
+        if (each.endpoint_id, each.unit_id) == (unit.endpoint_id, unit.unit_id):
+            due = each.next_due_at
+            when = f"held by {each.held_by}" if due is None else datetime.fromtimestamp(due, UTC).isoformat()
+            found[f"next {each.task}"] = f"{when} ({each.schedule})"
+    return found
 
 
 def run(

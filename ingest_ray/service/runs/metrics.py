@@ -11,7 +11,7 @@ from ingest_ray.catalog.schedule_slots import ScheduleRow
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import UnitConfig
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.schedules import schedule_view
+from ingest_ray.service.runs.schedule_views import schedule_view
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _overdue(
 ) -> tuple[Mapping[str, int], Mapping[str, float]]:
     moment, count, longest = time.time(), Counter[str](), dict[str, float]()
     for config in configs:
-        if config.schedule_kind != "INTERVAL":
+        if config.schedule_kind == "MANUAL":
             continue
         count[config.endpoint_id] += 0
         since = schedule_view(installation, config, slots.get(config.ref), moment).overdue_since

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
 from pydantic import JsonValue
 
 from ingest_ray.catalog import accepted_schema, comparisons
@@ -154,16 +155,17 @@ def start_comparison(
     unit: UnitRef,
     options: VerifyOptions,
     requested_by: str | None = None,
+    within: Callable[[sa.Connection], None] = lambda _: None,
 ) -> str:
     """Compares a unit in a thread of this process; returns the id of its record, which is there from now on. Two comparisons go on at
-    once, others wait. The end of the process breaks comparisons off: the next one of the unit goes on after its last block.
+    once, others wait. `within` is called in the transaction that writes the record. The end of the process breaks comparisons off: the next one of the unit goes on after its last block.
 
     Raises:
         GateError, ConfigError, StateError: there is no record.
     """
     (order,) = admit_comparison(installation, unit.endpoint_id, [unit.unit_id])
     begun = _begun(order, requested_by)
-    open_comparison(installation, begun)
+    open_comparison(installation, begun, within)
     work = threading.Thread(
         target=_verify_in_turn,
         args=(installation, order, options, begun),

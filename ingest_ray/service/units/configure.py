@@ -1,6 +1,6 @@
 """Changes the configuration of one unit: checked like a rule of the file, and never over a concurrent change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -25,7 +25,18 @@ from ingest_ray.sdk.errors import (
     VersionConflict,
 )
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import DataMode, Model, Policy, RunMode, Unit, UnitConfig, UnitSpec
+from ingest_ray.sdk.types import (
+    CronSchedule,
+    DataMode,
+    Model,
+    Policy,
+    RunMode,
+    TaskSchedule,
+    Unit,
+    UnitConfig,
+    UnitSpec,
+)
+from ingest_ray.sdk.types.schedule import check_tasks
 from ingest_ray.secrets import masked
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.units.cdm_expressions import check_mapping
@@ -47,6 +58,10 @@ class UnitChange(Model):
     sink_endpoint_id: str | None = None
     schedule_kind: str | None = None
     schedule_interval_minutes: int | None = None
+    schedule_cron: str | None = None
+    schedule_zone: str | None = None
+    task_schedules: Sequence[Mapping[str, str]] | None = None
+    """Takes the place of the stored ones: mappings of `task`, `cron` and `zone`."""
     policy: Mapping[str, JsonValue] | None = None
     filters: Mapping[str, JsonValue] | None = None
 
@@ -171,11 +186,46 @@ def _changed_schedule(config: UnitConfig, change: UnitChange) -> dict[str, objec
     kind = (change.schedule_kind or config.schedule_kind).upper()
     minutes = change.schedule_interval_minutes
     minutes = config.schedule_interval_minutes if minutes is None else minutes
-    if kind not in ("MANUAL", "INTERVAL"):
-        raise ConfigError(f"scheduleKind: '{kind}' is none of MANUAL, INTERVAL")
+    if kind not in ("MANUAL", "INTERVAL", "CRON"):
+        raise ConfigError(f"scheduleKind: '{kind}' is none of MANUAL, INTERVAL, CRON")
     if kind == "INTERVAL" and (minutes is None or not 1 <= minutes <= 525_600):
         raise ConfigError("scheduleIntervalMinutes: INTERVAL needs a number of minutes from 1 to 525600")
-    return {"schedule_kind": kind, "schedule_interval_minutes": minutes if kind == "INTERVAL" else None}
+    return {
+        "schedule_kind": kind,
+        "schedule_interval_minutes": minutes if kind == "INTERVAL" else None,
+        "schedule_calendar": _changed_calendar(config.schedule_calendar, change) if kind == "CRON" else None,
+        "task_schedules": _changed_tasks(config.task_schedules, change.task_schedules),
+    }
+
+
+def _changed_calendar(old: CronSchedule | None, change: UnitChange) -> CronSchedule:
+    cron = change.schedule_cron or (old.cron if old is not None else None)
+    if cron is None:
+        raise ConfigError("scheduleCron: scheduleKind CRON needs an expression, such as 0 3 * * 1-5")
+    zone = change.schedule_zone or (old.zone if old is not None else "UTC")
+    try:
+        return CronSchedule(cron=cron, zone=zone)
+    except ValidationError as error:
+        text = describe_errors(error, CronSchedule)
+        raise ConfigError(text.replace("cron:", "scheduleCron:", 1).replace("zone:", "scheduleZone:", 1)) from None
+
+
+def _changed_tasks(
+    old: tuple[TaskSchedule, ...], given: Sequence[Mapping[str, str]] | None
+) -> tuple[TaskSchedule, ...]:
+    if given is None:
+        return old
+    found = []
+    for number, each in enumerate(given):
+        try:
+            found.append(TaskSchedule.model_validate(dict(each)))
+        except ValidationError as error:
+            raise ConfigError(describe_errors(error, TaskSchedule, ("taskSchedules", number))) from None
+    try:
+        check_tasks(found)
+    except ValueError as error:
+        raise ConfigError(f"taskSchedules: {error}") from None
+    return tuple(found)
 
 
 def _check_config(

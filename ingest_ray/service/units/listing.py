@@ -40,6 +40,8 @@ class UnitView(Model):
     sink_id: str | None = None
     data_mode: str = "raw"
     schedule_minutes: int | None = None
+    schedule: str | None = None
+    """In words, of all tasks; None: it runs when it is started."""
     cursor: str | None = None
     primary_key: tuple[str, ...] = ()
     estimated_rows: int | None = None
@@ -97,6 +99,7 @@ def list_units(installation: Installation, endpoint_id: str) -> EndpointUnits:
                     sink_id=config.sink_id if config else None,
                     data_mode=config.mode.value if config else "raw",
                     schedule_minutes=config.schedule_interval_minutes if config else None,
+                    schedule=config.schedule_text if config else None,
                     cursor=config.policy.cursor if config else None,
                     primary_key=(config.policy.primary_key if config else ()) or dataset.primary_key,
                     estimated_rows=dataset.estimated_rows,

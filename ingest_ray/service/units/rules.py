@@ -100,6 +100,10 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, 
     cdm: dict[str, Any] = {}
     for rule, _ in rules:
         values |= {name: getattr(rule, name) for name in rule.model_fields_set if getattr(rule, name) is not None}
+        if rule.schedule is not None:  # one way to say when takes the place of the other
+            values.pop("schedule_minutes", None)
+        if rule.schedule_minutes is not None:
+            values.pop("schedule", None)
         written = rule.policy.model_fields_set
         if "cursor" in written:  # one cursor takes the place of earlier candidates, and the other way round
             policy.pop("cursors", None)
@@ -119,7 +123,7 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, 
             f"{rules[-1][1]}: unit '{unit.ref}' has no sink",
             hint="add sink: ID to its rule, or in CDM mode sink_endpoint: ID",
         )
-    minutes = values.get("schedule_minutes")
+    minutes, calendar = values.get("schedule_minutes"), values.get("schedule")
     return UnitConfig(
         endpoint_id=unit.endpoint_id,
         unit_id=unit.unit_id,
@@ -132,8 +136,10 @@ def _merged_config(unit: Unit, rules: Sequence[ParsedRule], names: Mapping[str, 
         policy=Policy(**policy),
         table=_table_name(values.get("table"), unit, mode, names, rules[-1][1]),
         filters=values.get("filters", {}),
-        schedule_kind="MANUAL" if minutes is None else "INTERVAL",
+        schedule_kind="CRON" if calendar is not None else "MANUAL" if minutes is None else "INTERVAL",
         schedule_interval_minutes=minutes,
+        schedule_calendar=calendar,
+        task_schedules=values.get("schedules", ()),
     )
 
 

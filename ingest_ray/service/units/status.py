@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import Model, RunFault, RunMode, RunState, RunSummary,
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.freshness import UnitFreshness, read_freshness
 from ingest_ray.service.runs.run_liveness import current_summary
+from ingest_ray.service.runs.schedule_views import NextRun, list_next_runs
 from ingest_ray.service.units.unit_status import UnitLog, current_state, read_checkpoint
 
 
@@ -47,6 +48,9 @@ class UnitReport(Model):
     """Of one unit only: its last runs, the newest first."""
     log: UnitLog | None = None
     """Of one unit in run mode CHANGES only: asked from the source."""
+    schedule: str | None = None
+    """In words, of all tasks; None: it runs when it is started."""
+    next_runs: tuple[NextRun, ...] = ()
     layout: str | None = None
     """How its table is divided into partitions and files, where the policy says so."""
 
@@ -93,7 +97,15 @@ def read_status(installation: Installation, endpoint_id: str | None = None, unit
         for config in configured
         if config.endpoint_id in vendors
     ]
-    reports = [report.model_copy(update={"freshness": fresh.get(report.ref)}) for report in reports]
+    following: dict[UnitRef, list[NextRun]] = {}
+    for run in list_next_runs(installation, None if endpoint_id is None else [endpoint_id]):
+        following.setdefault(UnitRef(run.endpoint_id, run.unit_id), []).append(run)
+    reports = [
+        report.model_copy(
+            update={"freshness": fresh.get(report.ref), "next_runs": tuple(following.get(report.ref, ()))}
+        )
+        for report in reports
+    ]
     if unit_id is not None:
         reports = [_with_log(installation, report) for report in reports]
     return StatusReport(home=installation.settings.home, units=tuple(reports), collections=collected)
@@ -131,6 +143,7 @@ def _report_of(
         epoch=checkpoint.epoch if checkpoint is not None else 0,
         commits=checkpoint.sequence if checkpoint is not None else 0,
         error=error,
+        schedule=config.schedule_text,
         history=tuple(current_summary(run, checkpoint) for run in history),
         layout=None if config.policy.layout is None else str(config.policy.layout),
     )

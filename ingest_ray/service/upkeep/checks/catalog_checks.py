@@ -3,6 +3,7 @@
 import time
 
 from ingest_ray.catalog import endpoints, run_records, schedule_slots, unit_configs
+from ingest_ray.catalog.schedule_slots import ORDINARY
 from ingest_ray.core.schedule import next_due
 from ingest_ray.kv.keys import unit_of
 from ingest_ray.sdk.errors import IngestError
@@ -11,7 +12,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.monitoring.delivery import read_alert_state
 from ingest_ray.service.monitoring.freshness import read_freshness
 from ingest_ray.service.runs.run_liveness import is_run_alive
-from ingest_ray.service.runs.schedules import schedule_of
+from ingest_ray.service.runs.schedule_views import schedules_of
 from ingest_ray.service.units.policies.unfit_units import unfit_units
 from ingest_ray.service.upkeep.checks.found import Found
 from ingest_ray.state.documents import IntentDocument, parsed
@@ -95,7 +96,7 @@ def check_schedules(installation: Installation) -> Found:
     if not installation.settings.serve.schedules.enabled:
         return
     with installation.catalog.read() as connection:
-        wanted = [item.config for item in unit_configs.by_interval(connection)]
+        wanted = [item.config for item in unit_configs.scheduled(connection)]
         rows = schedule_slots.listed(connection)
     now = int(time.time())
     overdue = 0
@@ -103,11 +104,13 @@ def check_schedules(installation: Installation) -> Found:
         row = rows.get(config.ref)
         if not config.enabled or (row is not None and row.held_at is not None):
             continue
-        schedule = schedule_of(installation, config)
+        schedule = schedules_of(installation, config).get(ORDINARY)
+        if schedule is None:
+            continue
         last = row.last_due if row is not None else None
-        overdue += last is None or next_due(schedule, now) - last > 2 * schedule.interval_s + OVERDUE_S
+        overdue += last is None or next_due(schedule, next_due(schedule, last)) < now - OVERDUE_S
     if overdue:
-        yield "warning", f"{overdue} units by interval are overdue", "start ingest-ray serve: it starts their runs"
+        yield "warning", f"{overdue} scheduled units are overdue", "start ingest-ray serve: it starts their runs"
 
 
 def check_freshness(installation: Installation) -> Found:
