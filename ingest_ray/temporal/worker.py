@@ -19,6 +19,7 @@ from ingest_ray.sdk.errors import IngestError
 from ingest_ray.settings import Settings
 from ingest_ray.temporal.activities import Activities
 from ingest_ray.temporal.failures import TypedFailures
+from ingest_ray.temporal.outage_lines import shorten_lines
 from ingest_ray.temporal.workflows import ALL
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
 
 async def serve(settings: Settings) -> None:
     """Works until SIGTERM or SIGINT. Jobs of runs under way go on; another worker attaches to them."""
+    shorten_lines()
     connection = await asyncio.to_thread(read_connection, settings)
     client = await open_client(connection, settings)
     await ensure_search_attributes(client)
