@@ -8,6 +8,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import execute_merge, quoted, same_key
 from ingest_ray.sinks.delta.statistics import writer_properties
@@ -55,7 +56,7 @@ def erase(
 ) -> int:
     """One commit; returns the number of rows that were marked or removed. `stored`: the table's own types."""
     keys_as_stored = key_schema(target, stored)
-    source = pa.RecordBatchReader.from_batches(keys_as_stored, (convert_batch(batch, keys_as_stored) for batch in keys))
+    source = read_batches_as(keys_as_stored, (convert_batch(batch, keys_as_stored) for batch in keys))
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be erased")
     merger = table.merge(
         source,

@@ -16,6 +16,7 @@ from deltalake.table import TableMerger
 
 from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
@@ -32,7 +33,7 @@ def find_superseded_rows(files: TableFiles, names: Sequence[str], schema: pa.Sch
     columns = [*target.key, *([target.version_column] if target.version_column else [])]
     order = internal_name(ORDER, columns)
     narrow = pa.schema([*(schema.field(name) for name in dict.fromkeys(columns)), pa.field(order, pa.int64())])
-    prepared = pa.RecordBatchReader.from_batches(narrow, _number_rows(files, names, narrow))
+    prepared = read_batches_as(narrow, _number_rows(files, names, narrow))
     newest = f"{quoted(target.version_column)} desc nulls last, " if target.version_column else ""
     keys = ", ".join(quoted(name) for name in target.key)
     connection = open_scratch()
@@ -60,7 +61,7 @@ def merge(
     """One commit; returns Delta's metrics. `within`: a condition that the table's rows of these keys meet."""
     values = {quoted(name): f"s.{quoted(name)}" for name in schema.names}
     with ReadAhead(_remaining_rows(files, names, schema, dropped)) as batches:
-        source = pa.RecordBatchReader.from_batches(schema, batches)
+        source = read_batches_as(schema, batches)
         merger = table.merge(
             source,
             same_key(target, within),

@@ -16,6 +16,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder
 from ingest_ray.cdm.models import ENDPOINT, KEY, READ_VERSIONS_END, SOURCE_KEY, UNIT, VERSION
 from ingest_ray.sdk.scratch_database import open_scratch
 from ingest_ray.sdk.types import Target, WriteMode
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
@@ -115,7 +116,7 @@ class ModelMerge:
         schema = pa.schema([*self._columns, pa.field(IS_STALE, pa.bool_())])
         values = {quoted(name): f"s.{quoted(name)}" for name in self._columns.names}
         with ReadAhead(self._merge_source(names, selection, schema)) as batches:
-            source = pa.RecordBatchReader.from_batches(schema, batches)
+            source = read_batches_as(schema, batches)
             merger = self._table.merge(
                 source,
                 f"s.{quoted(KEY)} = t.{quoted(KEY)}",
@@ -190,7 +191,7 @@ def _reader(table: DeltaTable, columns: Sequence[str]) -> pa.RecordBatchReader:
     schema = pa.schema([stored.field(name) for name in columns])
     selected = ", ".join(f"t.{quoted(name)}" for name in columns)
     rows = QueryBuilder().register("t", table).execute(f"SELECT {selected} FROM t")
-    return pa.RecordBatchReader.from_batches(schema, (pa.record_batch(batch).cast(schema) for batch in rows))
+    return read_batches_as(schema, (pa.record_batch(batch).cast(schema) for batch in rows))
 
 
 _NO_VERSIONS = "select null::varchar as k, null::bigint as v where false"

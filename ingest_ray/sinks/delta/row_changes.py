@@ -14,6 +14,7 @@ from deltalake import CommitProperties, DeltaTable
 
 from ingest_ray.sdk.changes import DELETE, INSERT, OP, TRUNCATE, UNCHANGED
 from ingest_ray.sdk.types import Partition, Prepared, Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.layout.table_partitions import table_partitions
 from ingest_ray.sinks.delta.log.commits import CommitCounts
@@ -45,7 +46,7 @@ def apply_changes(
     gone = {quoted(DELETED_AT): f"CAST('{now}' AS TIMESTAMP)"}
     with ReadAhead(_row_batches(files, names, columns)) as batches:
         merger = table.merge(
-            pa.RecordBatchReader.from_batches(columns, batches),
+            read_batches_as(columns, batches),
             same_key(target, within),
             source_alias="s",
             target_alias="t",

@@ -15,6 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Layout, Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.layout.table_partitions import is_laid_out_otherwise, wanted_partitions
 from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
@@ -48,7 +49,7 @@ def write_rows(
     with ReadAhead(rows) as batches:
         write_deltalake(
             table,
-            pa.RecordBatchReader.from_batches(schema, batches),
+            read_batches_as(schema, batches),
             mode="append" if replaced is None else "overwrite",
             schema_mode="overwrite" if is_changed or is_laid_out_anew else None,
             partition_by=[one.name for one in wanted_partitions(table, target)] if is_laid_out_anew else None,
@@ -101,9 +102,7 @@ def _breaks(table: DeltaTable, files: TableFiles, names: Sequence[str], columns:
     """Whether a row makes the rule false or NULL; False where that cannot be evaluated over the prepared rows alone."""
     connection = duckdb.connect(config={"threads": 1})
     try:
-        rows = pa.RecordBatchReader.from_batches(
-            columns, (batch.cast(columns) for batch in read_batches(files, names, columns.names))
-        )
+        rows = read_batches_as(columns, (batch.cast(columns) for batch in read_batches(files, names, columns.names)))
         connection.register("prepared", rows)
         query = f"select 1 from prepared where ({rule.condition}) is not true limit 1"
         return bool(connection.execute(query).fetchall())

@@ -15,6 +15,7 @@ from deltalake.exceptions import DeltaError
 
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Prepared, Target, WriteMode
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema, wider_type
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
@@ -190,7 +191,8 @@ def _rewrite(
     refuse_removal(table, f"columns {', '.join(sorted(wider))} must be widened, which replaces its files")
     stored = table_schema(table)
     own = pa.schema([field.with_type(wider.get(field.name, field.type)) for field in stored if not is_derived(field)])
-    schema = with_partitions(own, table_partitions(table))
+    laid_out = with_partitions(own, table_partitions(table))
+    schema = pa.schema([laid_out.field(name) for name in stored.names])  # columns keep their places
     properties = commit_properties(target, epoch)
     stored_rows = (
         add_partitions(convert_batch(pa.record_batch(batch), own), schema, target.endpoint_id)
@@ -200,7 +202,7 @@ def _rewrite(
         with ReadAhead(stored_rows) as batches:
             write_deltalake(
                 table,
-                pa.RecordBatchReader.from_batches(schema, batches),
+                read_batches_as(schema, batches),
                 mode="overwrite",
                 schema_mode="overwrite",
                 target_file_size=FILE_BYTES,

@@ -38,9 +38,9 @@ def with_partitions(columns: pa.Schema, partitions: Sequence[Partition]) -> pa.S
 
 
 def add_partitions(rows: pa.RecordBatch, schema: pa.Schema, endpoint_id: str) -> pa.RecordBatch:
-    """The rows as `schema`, which `with_partitions` made. Derived columns that they have already are derived again."""
+    """The rows as `schema`, which `with_partitions` made: in its order. Derived columns that they have already are derived again."""
     derived = {one.name: one for one in partitions_of(schema)}
-    if not derived:
+    if not derived and rows.schema.names == schema.names:
         return rows
     arrays = [
         partition_values(derived[field.name], rows, endpoint_id).cast(field.type)

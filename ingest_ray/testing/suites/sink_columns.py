@@ -47,6 +47,27 @@ class ColumnTests:
         load.commit(load.prepare(pa.record_batch([[3], [1], [8]], schema=narrow)))
         assert {row["id"]: row["n"] for row in world.read_all(load.target)} == {1: 7, 2: 2**40, 3: 8}
 
+    @pytest.mark.parametrize("write", [WriteMode.APPEND, WriteMode.UPSERT, WriteMode.HISTORY])
+    def test_a_column_becomes_wider_after_others_were_added_and_left_out(
+        self, world: SinkWorld, write: WriteMode
+    ) -> None:
+        """Added columns come after those of provenance: values that are moved by place would change columns, texts without a word."""
+        key = [("id", pa.int64()), ("version", pa.int64())]
+        load = Load(world, write, schema=pa.schema([*key, ("n", pa.int16()), ("left_out", pa.string())]))
+        load.commit(load.prepare(pa.record_batch([[1], [1], [7], ["L"]], schema=load.schema)))
+        load.schema, load.run = pa.schema([*key, ("n", pa.int16()), ("a", pa.string()), ("b", pa.string())]), "run-2"
+        load.reopen()
+        load.commit(load.prepare(pa.record_batch([[2], [1], [8], ["A"], ["B"]], schema=load.schema)))
+        load.schema, load.run = pa.schema([*key, ("b", pa.string()), ("n", pa.int64())]), "run-3"
+        load.reopen()
+        load.commit(load.prepare(pa.record_batch([[3], [1], ["b"], [2**40]], schema=load.schema)))
+        names = ("n", "left_out", "a", "b", "_ingest_run_id")
+        assert {row["id"]: tuple(row[name] for name in names) for row in world.read_all(load.target)} == {
+            1: (7, "L", None, None, "run-1"),
+            2: (8, None, "A", "B", "run-2"),
+            3: (2**40, None, None, "b", "run-3"),
+        }
+
     def test_a_type_that_does_not_hold_the_other_is_refused_by_name(self, world: SinkWorld) -> None:
         load = Load(world, WriteMode.APPEND)
         load.put((1, 1, "a"))

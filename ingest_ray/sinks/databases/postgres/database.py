@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected
 from ingest_ray.sdk.statement_spans import DatabasePeer
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
@@ -184,7 +185,7 @@ class PostgresDatabase(StandardSqlDatabase):
         self._create_hash_indexes(session, quoted_table, key)
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
-        rows = pa.RecordBatchReader.from_batches(schema, batches)
+        rows = read_batches_as(schema, batches)
         with self._connection() as connection:
             kinds = ", ".join(
                 f"{self.quoted(field.name)} {map_type(field.type, self.rules).sink_type}" for field in schema

@@ -9,6 +9,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder
 
 from ingest_ray.sdk.key_sums import literal
 from ingest_ray.sdk.types import Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.columns import internal_name
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.log.commits import CommitCounts
@@ -90,7 +91,7 @@ def close_rows(
 ) -> int:
     """Ends the current rows of keys that are gone: one commit; returns how many. `stored`: the table's own types."""
     key_schema = pa.schema([stored.field(name) for name in target.key])
-    source = pa.RecordBatchReader.from_batches(key_schema, (convert_batch(batch, key_schema) for batch in keys))
+    source = read_batches_as(key_schema, (convert_batch(batch, key_schema) for batch in keys))
     now = f"CAST('{datetime.now(UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')}' AS TIMESTAMP)"
     begin = f"t.{quoted(VALID_FROM)}"
     refuse_removal(table, f"rows of unit '{target.unit_id}' are to be closed")

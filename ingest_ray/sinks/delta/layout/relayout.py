@@ -12,6 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.errors import LedgerMismatch, SinkRejected
 from ingest_ray.sdk.types import Layout, Target
+from ingest_ray.sinks.batch_reader import read_batches_as
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.layout.table_partitions import is_laid_out_otherwise, wanted_partitions
 from ingest_ray.sinks.delta.log.commits import commit_properties, take_over
@@ -60,7 +61,7 @@ def _write_again(table: DeltaTable, target: Target, epoch: int) -> None:
     with ReadAhead(rows) as batches:
         write_deltalake(
             table,
-            pa.RecordBatchReader.from_batches(schema, batches),
+            read_batches_as(schema, batches),
             mode="overwrite",
             schema_mode="overwrite",
             partition_by=[one.name for one in partitions],
