@@ -244,7 +244,10 @@ class Aimd:
             empty_s = max(1 / self.rate, min(BUCKET_S, 2 / self.rate) if self._is_known else 0.0)
             # The bucket is empty, and moments that were granted before empty it further.
             self._next_at = max(self._next_at, now + empty_s)
-        self._estimate.pause(self._paused_until - self._decreased_at)
+        quiet_s = (
+            self._paused_until - now
+        )  # this refusal, too, says that the bucket is empty: so short a wait loses nothing
+        self._estimate.pause(quiet_s if quiet_s <= BUCKET_S / 2 else self._paused_until - self._decreased_at)
         lost_s = max(0.0, self._paused_until - self._decreased_at - BUCKET_S)
         hold_s = 0.0 if self._estimate.is_rough else self.bounds.hold_per_pause * lost_s
         hold_s = max(hold_s, self.bounds.hold_requests / self.rate, self.bounds.hold_s)

@@ -20,6 +20,7 @@ class LearnedLimit(Model):
     served: float = 0.0
     pause_s: float = 0.0
     idle_s: float = 0.0
+    is_tried: bool = False
 
 
 class LearnedRate(Model):

@@ -13,6 +13,7 @@ BUCKET_S = 1.0  # https://developer.atlassian.com/cloud/jira/platform/rate-limit
 MARGIN = 0.98
 OVERSHOOT = 0.91  # of a refused rate that grew by 0.5 % a second: meanwhile a bucket of a second was drained
 MOST_RUNS = 12  # a limit is known after fewer
+TRIED = 0.94  # of what was served: tried once before a rate that is still refused is kept
 FEW = 3  # requests: a count of fewer says too little for more than a half
 LONG_S = 60.0
 ROUGH_S = 20.0  # counted for less, an estimate is rough
@@ -58,6 +59,8 @@ class LimitEstimate:
     _served: float = 0.0
     _pause_s: float = 0.0
     _idle_s: float = 0.0
+    _is_tried: bool = False
+    """Whether a rate below what was served was tried since the runs were begun anew."""
 
     def learned(self, now: float) -> LearnedLimit:
         return LearnedLimit(
@@ -69,6 +72,7 @@ class LimitEstimate:
             served=self._served,
             pause_s=self._pause_s,
             idle_s=self._idle_s,
+            is_tried=self._is_tried,
         )
 
     @classmethod
@@ -82,6 +86,7 @@ class LimitEstimate:
             learned.served,
             learned.pause_s,
             learned.idle_s,
+            learned.is_tried,
         )
 
     def count_served(self, requests: float = 1.0) -> None:
@@ -104,7 +109,7 @@ class LimitEstimate:
     def forget(self) -> None:
         """Begins anew: the last refusal was not about the rate."""
         self._refused_at = self.steady_rate = self._accepted_rate = None
-        self._runs.clear()
+        self._begin_runs([])
 
     def refuse(self, rate: float, now: float) -> float | None:
         """The rate to go on with, after one was refused; None: nothing is known before the second refusal."""
@@ -126,7 +131,7 @@ class LimitEstimate:
         return max(found, self._accepted_rate or 0.0, rate / 2 if run.served < FEW else 0.0)
 
     def _of_growth(self, rate: float, run: Run) -> float:
-        self._runs.clear()
+        self._begin_runs([])
         found = max(self._accepted_rate or 0.0, MARGIN * max(run.served / run.seconds, OVERSHOOT * rate))
         return found + NEARER * max(0.0, MARGIN * rate - found)
 
@@ -136,7 +141,7 @@ class LimitEstimate:
         if sum(one.seconds for one in self._runs) > LONG_S:
             self._runs = self._runs[-MOST_RUNS:]
         if run.most < NEAR * most_of(self._runs):  # the limit has fallen
-            self._runs = [run]
+            self._begin_runs([run])
         runs = self._runs
         found = min(rate, run.most, most_of(runs))
         seconds, flowed_s = sum(one.seconds for one in runs), sum(one.flowed_s for one in runs)
@@ -144,8 +149,13 @@ class LimitEstimate:
             found = max(sum(one.served for one in runs) / seconds, min(found, inflow(runs)))
         self.is_rough = flowed_s < ROUGH_S and self._accepted_rate is None
         if len(runs) >= MOST_RUNS and seconds > LONG_S and found > NEAR * rate:
-            return rate  # a lower rate did not help: what is refused depends on something else
+            if self._is_tried:  # runs just above a limit look the same
+                return rate  # a lower rate did not help: what is refused depends on something else
+            self._is_tried, found = True, TRIED * sum(one.served for one in runs) / seconds
         return MARGIN * found
+
+    def _begin_runs(self, runs: list[Run]) -> None:
+        self._runs, self._is_tried = runs, False
 
 
 def inflow(runs: list[Run]) -> float:

@@ -46,6 +46,25 @@ def test_every_kind_of_change_arrives_in_every_sink(
         assert len(slots(pg)) == 1
 
 
+@pytest.mark.parametrize("write", ["upsert", "history"])
+def test_a_column_becomes_wider_after_others_came_and_went(tmp_path: Path, pg: Postgres, write: str) -> None:
+    pg.run("CREATE TABLE t (id int PRIMARY KEY, small smallint, gone text)")
+    pg.run("INSERT INTO t VALUES (1, 1, 'g')")
+    with log_world(tmp_path, pg, policy={"write": write}) as world:
+        world.run()
+        pg.run("ALTER TABLE t ADD COLUMN extra text; ALTER TABLE t DROP COLUMN gone")
+        pg.run("INSERT INTO t VALUES (2, 2, 'x'); UPDATE t SET extra = 'y' WHERE id = 1")
+        world.run()
+        assert_equal(world)
+        pg.run("ALTER TABLE t ALTER COLUMN small TYPE integer; ALTER TABLE t ADD COLUMN more text")
+        pg.run("INSERT INTO t VALUES (3, 100000, NULL, 'z'); UPDATE t SET small = 7, more = 'm' WHERE id = 1")
+        world.run()
+        assert_equal(world)
+        rows = [row for row in world.rows() if row.get("_is_current", True)]
+        found = {row["id"]: (row["small"], row["extra"], row["more"]) for row in rows}
+        assert found == {1: (7, "y", "m"), 2: (2, "x", None), 3: (100_000, None, "z")}
+
+
 @pytest.mark.parametrize("sink", SINKS)
 def test_a_round_that_changes_no_row_of_the_sink_has_its_number(
     sink: str, tmp_path: Path, pg: Postgres, request: pytest.FixtureRequest
