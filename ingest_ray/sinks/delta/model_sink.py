@@ -38,7 +38,9 @@ from ingest_ray.sinks.delta.pending_commit import (
     read_newest_pending,
     write_pending,
 )
-from ingest_ray.sinks.delta.sink import PAYLOAD_BYTES, DeltaSink, prepared_files
+from ingest_ray.sinks.delta.prepared.group_commit import prepared_files
+from ingest_ray.sinks.delta.prepared.slice_writer import PAYLOAD_BYTES
+from ingest_ray.sinks.delta.sink import DeltaSink
 from ingest_ray.sinks.delta.table_features import refuse_unsupported_table
 from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, record_unbounded
 from ingest_ray.sinks.delta.types import DELTA_TYPES

@@ -7,53 +7,40 @@ them to the log unchanged; an upsert merges them, or writes them as one file whe
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Literal
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema
+from deltalake import DeltaTable
 from pydantic import JsonValue
 
-from ingest_ray.sdk.changes import CHANGE_COLUMNS, has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
-from ingest_ray.sdk.errors import SinkRejected, StagingLost
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
-from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
+from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
-from ingest_ray.sinks.delta.adoption.sweep import sweep_staged
 from ingest_ray.sinks.delta.erase import erase, read_keys
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
-from ingest_ray.sinks.delta.history.changes import apply_history_changes
-from ingest_ray.sinks.delta.history.merge import close_rows, merge_history
+from ingest_ray.sinks.delta.history.merge import close_rows
 from ingest_ray.sinks.delta.layout.compaction import compact_if_due
 from ingest_ray.sinks.delta.layout.relayout import relayout
 from ingest_ray.sinks.delta.layout.table_partitions import refuse_other_layout, wanted_partitions
-from ingest_ray.sinks.delta.layout.touched import NO_ROW, erased_partitions, prepared_partitions
+from ingest_ray.sinks.delta.layout.touched import erased_partitions
 from ingest_ray.sinks.delta.log.commits import (
     CommitCounts,
-    add_actions,
     commit_once,
     commit_properties,
-    count_rows,
     last_sequence,
     read_progress,
     take_over,
 )
-from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.maintenance import compact, vacuum
-from ingest_ray.sinks.delta.merge import find_superseded_rows, merge
-from ingest_ray.sinks.delta.new_keys import has_only_new_keys, rewrite_as_one_file
-from ingest_ray.sinks.delta.row_changes import apply_changes
+from ingest_ray.sinks.delta.prepared.group_commit import GroupCommit, prepared_files
+from ingest_ray.sinks.delta.prepared.slice_writer import PAYLOAD_BYTES, SliceWriter
+from ingest_ray.sinks.delta.prepared.sweep import sweep_staged
 from ingest_ray.sinks.delta.row_reads import comparable_schema, read_rows, sum_keys
-from ingest_ray.sinks.delta.row_writer import explain_broken_rule, refuse_unfit_partition_values, write_rows
 from ingest_ray.sinks.delta.table_features import (
-    has_demands,
-    refuse_append_only,
     refuse_partitions,
-    refuse_unsupported_features,
     refuse_unsupported_table,
 )
 from ingest_ray.sinks.delta.table_schema import (
@@ -61,28 +48,21 @@ from ingest_ray.sinks.delta.table_schema import (
     evolve_table,
     file_schema,
     record_unbounded,
-    replaced_schema,
 )
 from ingest_ray.sinks.delta.types import DELTA_LIMITS, DELTA_TYPES
 from ingest_ray.sinks.history.columns import (
-    HISTORY_COLUMNS,
     keeps_history,
     refuse_other_writing,
     table_columns_of,
-    with_validity,
 )
 from ingest_ray.sinks.lake_reach import check_reach
-from ingest_ray.sinks.layout.ordering import refuse_unordered_columns, sorted_rows
-from ingest_ray.sinks.layout.partitions import add_partitions, is_derived, with_partitions
+from ingest_ray.sinks.layout.ordering import refuse_unordered_columns
+from ingest_ray.sinks.layout.partitions import with_partitions
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
-from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile, staged_prefix
-from ingest_ray.sinks.prepared_changes import TRUNCATES, ChangeCounter, changes_schema, only_changes
-from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
+from ingest_ray.sinks.parquet import staged_prefix
 from ingest_ray.sinks.templates import DeltaConfig
 from ingest_ray.sinks.type_mapping import map_schema
-from ingest_ray.sinks.value_limits import convert_rows, find_all_misfits
-
-PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, files lose the bounds of their columns
+from ingest_ray.sinks.value_limits import find_all_misfits
 
 
 class DeltaSink:
@@ -94,7 +74,7 @@ class DeltaSink:
     def __init__(self, config: DeltaConfig) -> None:
         self._root = config.uri
         self._options = {name: value.get_secret_value() for name, value in config.storage_options.items()}
-        self._file_schema: tuple[object, pa.Schema] | None = None
+        self._slices = SliceWriter(self.payload_bytes)
         self._tables: dict[str, TableFiles] = {}
 
     def location(self, target: Target) -> str:
@@ -141,7 +121,9 @@ class DeltaSink:
     def stage_files(
         self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
     ) -> Prepared:
-        return self._write_slice(target, piece, schema, batches, staged_prefix(target.run_id, attempt))
+        return self._slices.write(
+            self.table_files(target), target, piece, schema, batches, staged_prefix(target.run_id, attempt)
+        )
 
     def sweep_files(self, target: Target, run_id: str) -> int:
         files = self.table_files(target)
@@ -149,60 +131,7 @@ class DeltaSink:
             return sweep_staged(files, run_id)
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        return self._write_slice(target, piece, schema, batches, "part-")
-
-    def _write_slice(
-        self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch], prefix: str
-    ) -> Prepared:
-        started = time.monotonic()
-        files = self.table_files(target)
-        is_change = target.write.merges and has_changes(schema)
-        columns = self._cached_file_schema(
-            files, target, table_columns(schema) if is_change else table_columns_of(target, schema)
-        )
-        changes = ChangeCounter() if is_change else None
-        columns = changes_schema(columns) if is_change else columns
-        with translate_errors(files.uri):
-            added = (*PROVENANCE_COLUMNS, *(HISTORY_COLUMNS if keeps_history(target) else ()))
-            source_columns = pa.schema(
-                [field for field in columns if field.name not in added and not is_derived(field)]
-            )
-            provenance = Provenance(target.run_id, piece)
-            writer = RollingParquetWriter(columns, files.create, prefix=prefix)
-
-            def rows_of() -> Iterator[pa.RecordBatch]:
-                for batch in batches:
-                    if changes is not None:
-                        changes.count(batch)
-                    rows = convert_rows(batch, source_columns)
-                    if keeps_history(target) and not is_change:
-                        rows = with_validity(target, rows, batch, provenance.ingested_at)
-                    yield add_partitions(provenance.add_to(rows), columns, target.endpoint_id)
-
-            cluster_by = _order_of(target, piece)
-            try:
-                for rows in sorted_rows(rows_of(), columns, cluster_by):
-                    writer.write(rows)
-                written = writer.close()
-                files.make_durable([file.name for file in written])
-            except BaseException:
-                writer.abort()
-                for name in writer.names:
-                    files.delete(name)
-                raise
-        return Prepared(
-            slice_id=piece.slice_id,
-            rows=sum(file.rows for file in written),  # as the files themselves say
-            bytes=sum(file.bytes for file in written),
-            is_insert_only=piece.is_insert_only,
-            payload={
-                "uri": files.uri,
-                "files": _describe_files(written, self.payload_bytes),
-                "unbounded": sorted(writer.unbounded - set(CHANGE_COLUMNS)) if is_change else sorted(writer.unbounded),
-                **(changes.payload if changes is not None else {}),
-            },
-            seconds=time.monotonic() - started,
-        )
+        return self._slices.write(self.table_files(target), target, piece, schema, batches, "part-")
 
     def commit(
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
@@ -210,7 +139,7 @@ class DeltaSink:
         started = time.monotonic()
         files = self.table_files(target)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
-        commit = _GroupCommit(files, target, table_columns_of(target, schema), epoch, sequence, group)
+        commit = GroupCommit(files, target, table_columns_of(target, schema), epoch, sequence, group)
         is_merge = target.write.merges and not has_only_inserts
         record_unbounded(files, target, epoch, group)
         counts = commit_once(files, target, epoch, sequence, lambda table: commit.apply(table, merges=is_merge))
@@ -328,183 +257,3 @@ class DeltaSink:
     def _kept(self, files: TableFiles) -> TableFiles:
         """One object for each table, which has its snapshot."""
         return self._tables.setdefault(files.uri, files)
-
-    def _cached_file_schema(self, files: TableFiles, target: Target, schema: pa.Schema) -> pa.Schema:
-        """Read once per run: reading the log again for each slice would cost more than writing it.
-
-        Only the opening of a run changes the columns; the commit refuses columns that were changed by hand meanwhile.
-        """
-        cached, key = self._file_schema, _schema_key(files, target, schema)
-        if cached is not None and cached[0] == key:
-            return cached[1]
-        table = load_table(files)
-        if table is None:
-            raise SinkRejected(f"table '{files.uri}' is gone", hint="reset the unit to load it again")
-        with translate_errors(files.uri):
-            columns = file_schema(table, target, schema)
-        self._file_schema = (key, columns)
-        return columns
-
-
-def _order_of(target: Target, piece: Slice) -> tuple[str, ...]:
-    """The order of prepared rows. Of rows that are merged the later one wins, so they stay in the order in which they come."""
-    is_merged = target.write.merges and not piece.is_insert_only
-    return () if target.layout is None or is_merged else target.layout.cluster_by
-
-
-def _schema_key(files: TableFiles, target: Target, schema: pa.Schema) -> object:
-    return files.uri, target.run_id, target.write, schema, target.layout
-
-
-class _GroupCommit:
-    """Commits one group to the snapshot of a table, by a merge or by adding its files."""
-
-    def __init__(
-        self,
-        files: TableFiles,
-        target: Target,
-        schema: pa.Schema,
-        epoch: int,
-        sequence: int,
-        group: Sequence[Prepared],
-    ) -> None:
-        self._files = files
-        self._target = target
-        self._schema = schema
-        self._epoch = epoch
-        self._sequence = sequence
-        self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
-        self._rows = sum(prepared.rows for prepared in group)
-        self._bytes = sum(prepared.bytes for prepared in group)
-        self.names = [str(file["name"]) for file in self._prepared_files]
-        self._changes = only_changes(group)
-        self.is_rewritten = False
-        """True where the table has the rows in other files than the prepared ones."""
-        self.is_added = False
-        """True where the table has the prepared files themselves."""
-        self.is_merged = False
-        """True where a merge took the rows over."""
-
-    def apply(self, table: DeltaTable, *, merges: bool) -> CommitCounts:
-        sizes = {str(file["name"]): int(str(file["bytes"])) for file in self._prepared_files}
-        damaged = self._files.find_damaged(sizes)
-        if damaged:
-            raise StagingLost(
-                f"{len(damaged)} prepared files of '{self._files.uri}' are gone or damaged, such as '{damaged[0]}'"
-            )
-        return self.merge(table) if merges else self.add(table)
-
-    def merge(self, table: DeltaTable) -> CommitCounts:
-        columns, names = file_schema(table, self._target, self._schema), self.names
-        truncates = self._changes is not None and self._changes.payload.get(TRUNCATES)
-        within = "" if truncates else prepared_partitions(table, self._files, names, columns, self._target)
-        if self._changes is not None:
-            return self._apply(table, columns, NO_ROW if within is None else within)
-        dropped = find_superseded_rows(self._files, names, columns, self._target)
-        if within is None and not len(dropped):
-            return self._write(table)
-        if not len(dropped) and has_only_new_keys(table, self._files, names, columns, self._target):
-            rewritten = rewrite_as_one_file(self._files, names, self._bytes, columns)
-            self.is_rewritten = rewritten is not None
-            return self._add(table, None if rewritten is None else [asdict(file) for file in rewritten])
-        if keeps_history(self._target):
-            with self._checked_rows(table, columns):
-                return merge_history(
-                    table,
-                    self._files,
-                    names,
-                    columns,
-                    self._target,
-                    self._properties,
-                    NO_ROW if within is None else within,
-                )
-        properties = self._properties(len(dropped))
-        with self._checked_rows(table, columns):
-            metrics = merge(
-                table,
-                self._files,
-                names,
-                columns,
-                self._target,
-                dropped,
-                properties,
-                NO_ROW if within is None else within,
-            )
-        self.is_merged = True
-        return count_rows(self._rows, len(dropped), metrics)
-
-    def _apply(self, table: DeltaTable, columns: pa.Schema, within: str) -> CommitCounts:
-        """Changes of a log."""
-        changes = self._changes
-        assert changes is not None
-        if keeps_history(self._target):
-            return apply_history_changes(
-                table, self._files, self.names, columns, self._target, self._properties, within
-            )
-        properties = self._properties(dropped=0)
-        counts = apply_changes(table, self._files, self.names, columns, self._target, changes, properties, within)
-        self.is_merged = True
-        return counts
-
-    def add(self, table: DeltaTable) -> CommitCounts:
-        refuse_unsupported_features(table)
-        if (has_demands(table) or wanted_partitions(table, self._target)) and self._rows:
-            return self._write(table)
-        return self._add(table, None)
-
-    def _write(self, table: DeltaTable) -> CommitCounts:
-        is_replace = self._target.write is WriteMode.REPLACE
-        if is_replace:
-            refuse_append_only(table, self._target)
-        columns = file_schema(table, self._target, self._schema)
-        replaced = replaced_schema(table, self._target, self._schema) if is_replace else None
-        with self._checked_rows(table, columns):
-            properties = self._properties(dropped=0)
-            write_rows(table, self._files, self.names, columns, replaced, properties, self._target)
-        self.is_rewritten = True
-        return CommitCounts(self._rows)
-
-    @contextmanager
-    def _checked_rows(self, table: DeltaTable, columns: pa.Schema) -> Iterator[None]:
-        """Refuses rows that the table cannot have, with the name of the rule that they break."""
-        refuse_unfit_partition_values(table, self._files, self.names, columns, self._target)
-        try:
-            yield
-        except Exception as error:
-            cause = explain_broken_rule(table, self._files, self.names, columns, self._target, error)
-            if cause is error:
-                raise
-            raise cause from error
-
-    def _add(self, table: DeltaTable, rewritten: Sequence[Mapping[str, JsonValue]] | None) -> CommitCounts:
-        is_replace = self._target.write is WriteMode.REPLACE
-        if not is_replace:
-            file_schema(table, self._target, self._schema)  # refuses columns that were changed by hand meanwhile
-        as_it_is = self._target.model_copy(update={"layout": None})  # without rows there is no new layout
-        columns = replaced_schema(table, as_it_is, self._schema) if is_replace else table.schema()
-        table.create_write_transaction(
-            add_actions(self._prepared_files if rewritten is None else rewritten),
-            "overwrite" if is_replace else "append",
-            Schema.from_arrow(columns) if is_replace else columns,
-            commit_properties=self._properties(dropped=0),
-            post_commithook_properties=AFTER_COMMIT,
-        )
-        self.is_added = rewritten is None
-        return CommitCounts(self._rows)
-
-    def _properties(self, dropped: int) -> CommitProperties:
-        facts: dict[str, JsonValue] = {"ingestRowsPrepared": self._rows, "ingestRowsDropped": dropped}
-        return commit_properties(self._target, self._epoch, self._sequence, **facts)
-
-
-def prepared_files(prepared: Prepared) -> list[dict[str, JsonValue]]:
-    """Each file as the fields of a `WrittenFile`."""
-    files = prepared.payload.get("files")
-    return [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-
-
-def _describe_files(written: Sequence[WrittenFile], most_bytes: int) -> list[JsonValue]:
-    """Without the bounds of columns where those would exceed `most_bytes`."""
-    if sum(len(file.stats) for file in written) > most_bytes:
-        return [{**asdict(file), "stats": f'{{"numRecords": {file.rows}}}'} for file in written]
-    return [asdict(file) for file in written]

@@ -1,1 +1,0 @@
-"""Files of a Delta table that readers stage and commits adopt."""

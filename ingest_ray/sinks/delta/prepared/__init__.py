@@ -1,0 +1,1 @@
+"""Prepared slices of Delta tables: their files, the commits that name them, the files that no commit named."""
