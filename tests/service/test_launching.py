@@ -234,21 +234,25 @@ def test_runs_beyond_the_limit_of_a_server_wait_for_their_turn(
 
 def test_waiting_runs_end_with_a_pause_and_with_the_server(ready: Workspace, children: ChildProcessLauncher) -> None:
     ready.document["serve"] = {"parallel": 1}
+    ready.source |= {"slice_rows": 100, "faults": {"0:500": ["unavailable:600"]}}
     ready.document["endpoints"].append(
         {**ready.document["endpoints"][0], "id": "other"} | {"config": {"units": ["numbers-1x10"]}}
     )
     ready.document["units"].append({**ready.document["units"][0], "endpoint": "other"})
     ready.apply()
     collect(ready.installation, "other")
-    children.start(ready.installation, REQUEST)
+    first = children.start(ready.installation, REQUEST)
     paused = children.start(ready.installation, RunRequest(endpoint_id="shop", unit_id="numbers-2x300"))
     ended = children.start(ready.installation, RunRequest(endpoint_id="other", unit_id="numbers-1x10"))
     children.pause(ready.installation, paused, "ada")
     assert record_of(ready, paused).summary.state is RunState.PAUSED
     children.end_waiting_runs()
     assert record_of(ready, ended).summary.state is RunState.PAUSED
+    assert record_of(ready, first).summary.state is RunState.RUNNING
+    until(lambda: any("read load 0 [500" in line for line in _peek(ready)))
+    children.pause(ready.installation, first, "ada")
     children.join(200)
-    assert ready.rows(UNIT) == 1000
+    assert record_of(ready, first).summary.state is RunState.PAUSED
     assert not (ready.folder / "lake" / "other").exists()
 
 

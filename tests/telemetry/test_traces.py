@@ -24,11 +24,12 @@ STEPS = {
     "plan",
     "cut slices",
     "read slice",
-    "prepare slice",
     "record intent",
     "commit",
     "fold commit",
 }
+STAGED_STEPS = STEPS | {"prepare slice"}
+"""Of a run whose readers stage pages: adopted files are prepared when they are read."""
 SECRET_KEY = "ada@example.org"
 
 
@@ -45,12 +46,12 @@ def run_traced(workspace: Workspace, *units: str, parallel: int = 1) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_each_step_of_a_run_is_in_one_trace(workspace: Workspace, collector: Collector, threads: int) -> None:
-    workspace.document["ray"] = {"inline_threads": threads}
+    workspace.document |= {"ray": {"inline_threads": threads}, "staging": {"provider": "files"}}
     workspace.document["units"][0]["policy"] = {"target_slice_bytes": 65536}
     run_traced(workspace, "numbers-1x1000")
-    assert collector.names() >= STEPS
+    assert collector.names() >= STAGED_STEPS
     assert len({span.trace_id for span in collector.spans}) == 1
-    for name in STEPS - {"run", "attempt"}:
+    for name in STAGED_STEPS - {"run", "attempt"}:
         for span in collector.named(name):
             assert collector.path_of(span)[:3] == ["the command", "run", "attempt"], name
     (of_run,) = collector.named("run")
