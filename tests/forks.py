@@ -11,7 +11,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,16 +42,24 @@ def run_module(
 
 
 def _ask(order: dict[str, Any]) -> int:
-    server = _server()
+    """Asks a server that has no other order: threads that ask at once have one each, and their processes run at once."""
+    try:
+        server = _free.pop()
+    except IndexError:
+        server = _started()
     assert server.stdin is not None
     assert server.stdout is not None
     server.stdin.write(f"{json.dumps(order)}\n")
     server.stdin.flush()
-    return int(server.stdout.readline())
+    code = int(server.stdout.readline())
+    _free.append(server)
+    return code
 
 
-@cache
-def _server() -> "subprocess.Popen[str]":
+_free: "list[subprocess.Popen[str]]" = []
+
+
+def _started() -> "subprocess.Popen[str]":
     """Ends when this process does: its stdin is then at its end."""
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.forks"],
