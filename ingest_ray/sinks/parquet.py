@@ -71,7 +71,21 @@ class RollingParquetWriter:
         if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of rows that are in no file yet."""
+        return self._waiting_bytes
+
+    @property
+    def is_open(self) -> bool:
+        return self._out is not None
+
+    def flush(self) -> None:
+        """Writes what waits, and leaves the file open."""
+        self._flush()
+
     def close(self) -> list[WrittenFile]:
+        """Every file so far; more rows begin another one."""
         self._flush()
         self._close_file()
         return self._files

@@ -19,8 +19,10 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER, SortOrder
 from sqlalchemy import Engine, exc
 from sqlalchemy.engine import make_url
 
@@ -74,7 +76,14 @@ class TableCatalog:
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
 
-    def create(self, identifier: Identifier, schema: Schema, properties: dict[str, str]) -> Table:
+    def create(
+        self,
+        identifier: Identifier,
+        schema: Schema,
+        properties: dict[str, str],
+        spec: PartitionSpec = UNPARTITIONED_PARTITION_SPEC,
+        order: SortOrder = UNSORTED_SORT_ORDER,
+    ) -> Table:
         """Returns the table of another process where that was faster."""
         catalog = self.connect()
         location = None if self._warehouse is None else "/".join([self._warehouse, *identifier])
@@ -85,7 +94,7 @@ class TableCatalog:
             except (NamespaceAlreadyExistsError, exc.IntegrityError):
                 continue  # another process created it first
         try:
-            return catalog.create_table(identifier, schema, location, properties=_TABLE_PROPERTIES | properties)
+            return catalog.create_table(identifier, schema, location, spec, order, _TABLE_PROPERTIES | properties)
         except TableAlreadyExistsError:
             return catalog.load_table(identifier)
 

@@ -13,17 +13,25 @@ from dataclasses import asdict, dataclass, field
 
 from pydantic import JsonValue
 from pyiceberg.manifest import DataFile
+from pyiceberg.partitioning import PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.sorting import SortOrder
 from pyiceberg.table.update import (
+    AddPartitionSpecUpdate,
     AddSchemaUpdate,
+    AddSortOrderUpdate,
     AssertCurrentSchemaId,
     AssertDefaultSpecId,
+    AssertLastAssignedPartitionId,
     AssertRefSnapshotId,
     AssertTableUUID,
     SetCurrentSchemaUpdate,
+    SetDefaultSortOrderUpdate,
+    SetDefaultSpecUpdate,
     SetPropertiesUpdate,
     TableRequirement,
+    TableUpdate,
 )
 
 from ingest_ray.process.failpoints import reached
@@ -58,6 +66,10 @@ class TableChange:
     added: Sequence[DataFile] = ()
     removed: Sequence[DataFile] = ()
     schema: Schema | None = None
+    spec: PartitionSpec | None = None
+    """The partitions from now on, where they change."""
+    order: SortOrder | None = None
+    """The order of rows in files from now on, where it changes."""
     properties: dict[str, str] = field(default_factory=dict)
     has_snapshot: bool = True
     """False for columns and properties only."""
@@ -122,6 +134,10 @@ def apply_change(table: Table, target: Target | None, entry: LedgerEntry | None,
     ]
     if change.schema is not None:
         transaction._stage((AddSchemaUpdate(schema_=change.schema), SetCurrentSchemaUpdate(schema_id=-1)))
+    transaction._stage(tuple(_spec_updates(table, change.spec) + _order_updates(table, change.order)))
+    if change.spec is not None:
+        last = table.metadata.last_partition_id
+        requirements.append(AssertLastAssignedPartitionId(last_assigned_partition_id=last))
     properties = dict(change.properties)
     if target is not None and entry is not None:
         properties[LEDGER + target.app_id] = json.dumps(asdict(entry))
@@ -138,6 +154,22 @@ def apply_change(table: Table, target: Target | None, entry: LedgerEntry | None,
     reached("sink:before-catalog")
     response = table.catalog.commit_table(table, tuple(requirements), transaction._updates)
     table.catalog._delete_old_metadata(table.io, table.metadata, response.metadata)
+
+
+def _spec_updates(table: Table, spec: PartitionSpec | None) -> list[TableUpdate]:
+    if spec is None or spec.spec_id == table.metadata.default_spec_id:
+        return []
+    is_known = any(one.spec_id == spec.spec_id for one in table.metadata.partition_specs)
+    added: list[TableUpdate] = [] if is_known else [AddPartitionSpecUpdate(spec=spec)]
+    return [*added, SetDefaultSpecUpdate(spec_id=spec.spec_id)]
+
+
+def _order_updates(table: Table, order: SortOrder | None) -> list[TableUpdate]:
+    if order is None or order.order_id == table.metadata.default_sort_order_id:
+        return []
+    is_known = any(one.order_id == order.order_id for one in table.metadata.sort_orders)
+    added: list[TableUpdate] = [] if is_known else [AddSortOrderUpdate(sort_order=order)]
+    return [*added, SetDefaultSortOrderUpdate(sort_order_id=order.order_id)]
 
 
 def commit_once(

@@ -6,7 +6,7 @@ out for NaN, bytes and uuids for readers that compare them with a sign.
 
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,6 @@ from pyiceberg.typedef import Record
 
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
 from ingest_ray.sinks.iceberg.local_files import make_files_durable
-from ingest_ray.sinks.parquet import RollingParquetWriter, WrittenFile
 
 BOUND_CHARS = 16  # as other writers of Iceberg: longer texts are cut, with the last character of an upper bound raised
 
@@ -70,26 +69,9 @@ class TableFiles:
             return
 
 
-def write_files(
-    files: TableFiles, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, is_durable: bool = True
-) -> list[WrittenFile]:
-    """Writes rows as files that nothing names yet; leaves none behind where that fails."""
-    writer = RollingParquetWriter(schema, files.create, describe_columns)
-    try:
-        for batch in batches:
-            writer.write(batch)
-        written = writer.close()
-        if is_durable:
-            files.make_durable([file.name for file in written])
-    except BaseException:
-        writer.abort()
-        for name in writer.names:
-            files.delete(name)
-        raise
-    return written
-
-
-def data_file(table: Table, files: TableFiles, file: Mapping[str, JsonValue]) -> DataFile:
+def data_file(
+    table: Table, files: TableFiles, file: Mapping[str, JsonValue], partition: Record, spec_id: int
+) -> DataFile:
     """The manifest's entry of a file, given as the fields of a `WrittenFile`. Reads the footer where its columns are not described."""
     text = str(file["stats"])
     if not text:
@@ -99,7 +81,7 @@ def data_file(table: Table, files: TableFiles, file: Mapping[str, JsonValue]) ->
         content=DataFileContent.DATA,
         file_path=files.path(str(file["name"])),
         file_format=FileFormat.PARQUET,
-        partition=Record(),
+        partition=partition,
         record_count=int(str(file["rows"])),
         file_size_in_bytes=int(str(file["bytes"])),
         column_sizes=_by_id(stats["sizes"]),
@@ -110,7 +92,7 @@ def data_file(table: Table, files: TableFiles, file: Mapping[str, JsonValue]) ->
         upper_bounds={int(key): bytes.fromhex(value) for key, value in stats["upper"].items()},
         split_offsets=stats["splits"],
         sort_order_id=None,
-        spec_id=table.metadata.default_spec_id,
+        spec_id=spec_id,
         equality_ids=None,
         key_metadata=None,
     )

@@ -10,6 +10,9 @@ from ingest_ray.sinks.columns import sink_schema, wider_type
 from ingest_ray.sinks.iceberg.catalog import TableCatalog
 from ingest_ray.sinks.iceberg.commits import LedgerEntry, TableChange, apply_change, ledger_entry, reload
 from ingest_ray.sinks.iceberg.data_files import TableFiles
+from ingest_ray.sinks.iceberg.layout.creation import changed_order
+from ingest_ray.sinks.iceberg.layout.divided_files import table_layout
+from ingest_ray.sinks.iceberg.layout.partition_spec import refuse_other_ids
 from ingest_ray.sinks.iceberg.rewrites import rewrite_as
 from ingest_ray.sinks.iceberg.table_schema import (
     COLUMNS,
@@ -36,12 +39,16 @@ def evolve_table(catalog: TableCatalog, table: Table, target: Target, schema: pa
         kinds[field.name] = needed if needed is not None else known
     written = described(pa.schema([(name, kinds[name]) for name in wanted.names]))
     columns, changed = recorded(table) | json.loads(written), changed_schema(table, kinds)
-    if changed is None and columns == recorded(table):
+    order = changed_order(table, target, changed or table.schema())
+    if changed is None and columns == recorded(table) and order is None:
         return table
     entry = ledger_entry(table, target)
-    change = TableChange(schema=changed, properties={COLUMNS: json.dumps(columns)}, has_snapshot=False)
+    properties = {COLUMNS: json.dumps(columns)}
+    change = TableChange(schema=changed, order=order, properties=properties, has_snapshot=False)
+    if changed is not None:
+        refuse_other_ids(table, changed)
     if changed is not None and needs_rewrite(stored, kinds):
-        added, removed = rewrite_as(table, TableFiles.of(table), changed)
-        change = TableChange(added, removed, changed, {COLUMNS: json.dumps(columns)})
+        added, removed = rewrite_as(table, TableFiles.of(table), changed, table_layout(table, target, changed))
+        change = TableChange(added, removed, changed, order=order, properties=properties)
     apply_change(table, target, LedgerEntry(epoch, entry.sequence, entry.committed, entry.deduplicated), change)
     return reload(catalog, table, target, epoch)

@@ -15,7 +15,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.merge import MergeResult, prepared_rows, tasks_of_keys, without_rows
-from ingest_ray.sinks.iceberg.rewrites import completed, write_rows
+from ingest_ray.sinks.iceberg.rewrites import completed, copy_rows, write_rows
 from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS
@@ -38,7 +38,7 @@ def merge_history(
         result.is_as_prepared = all(row.end is None for row in plan.opens)
         if result.is_as_prepared:
             return result
-    return _write_planned(table, files, tasks, found, changed_rows(plan, numbered, stored), result)
+    return _write_planned(table, files, tasks, found, changed_rows(plan, numbered, stored), result, target)
 
 
 def apply_history_changes(
@@ -54,7 +54,7 @@ def apply_history_changes(
     planned = plan_changes(changes, stored, columns, target)
     result = MergeResult(dropped=changes.num_rows - planned.committed)
     changed = changed_rows(planned.plan, planned.coming, stored)
-    return _write_planned(table, files, tasks, found, changed, result)
+    return _write_planned(table, files, tasks, found, changed, result, target)
 
 
 def _write_planned(
@@ -64,10 +64,12 @@ def _write_planned(
     found: pa.Table,
     changed: ChangedRows,
     result: MergeResult,
+    target: Target,
 ) -> MergeResult:
-    _copy_files(table, files, tasks, found, changed, result)
-    if changed.opened.num_rows:
-        result.added += write_rows(table, files, _completed(table, changed.opened))
+    _copy_files(table, files, tasks, found, changed, result, target)
+    if changed.opened.num_rows or result.moved:
+        opened = _both(_completed(table, changed.opened), iter(result.moved))
+        result.added += write_rows(table, files, opened, target)
     return result
 
 
@@ -78,6 +80,7 @@ def _copy_files(
     found: pa.Table,
     changed: ChangedRows,
     result: MergeResult,
+    target: Target,
 ) -> None:
     """Each file with changed rows leaves the table; its copy has the rows as they are now. Columns that the unit has not any more stay."""
     positions = np.asarray(changed.positions, dtype=np.int64)
@@ -94,7 +97,7 @@ def _copy_files(
         rest = without_rows(table, tasks[number], rows[mask])
         updated = _completed(table, kept.filter(pa.array(mask)))
         result.removed.append(tasks[number].file)
-        result.added += write_rows(table, files, _both(rest, updated))
+        result.added += copy_rows(table, files, tasks[number], _both(rest, updated), target, result.moved)
 
 
 def _all_known_rows(table: Table, tasks: Sequence[FileScanTask], coming: pa.Table | None, target: Target) -> pa.Table:

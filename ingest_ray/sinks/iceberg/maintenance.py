@@ -8,42 +8,35 @@ from datetime import UTC, datetime, timedelta
 
 from pyarrow import fs
 from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table import Table
 
 from ingest_ray.sdk.errors import ConfigError, SinkRejected
+from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
-from ingest_ray.sinks.iceberg.commits import TableChange, apply_change
-from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
+from ingest_ray.sinks.iceberg.layout.compaction import compact_once
 from ingest_ray.sinks.iceberg.local_files import file_system_of
 from ingest_ray.sinks.iceberg.manifests import list_files, live_entries
-from ingest_ray.sinks.iceberg.rewrites import write_rows
-from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.maintenance import MaintenanceReport
-from ingest_ray.sinks.parquet import FILE_BYTES
 
 LEAST_KEEP_H = 24  # files that a run has prepared are in no snapshot yet
-SMALL = 4  # a file is small below a quarter of the usual size: copying larger ones costs more than it saves
 
 
-def compact(catalog: TableCatalog, name: Identifier, location: str) -> MaintenanceReport:
-    """One snapshot, whose rows are those of the one before it."""
+def compact(catalog: TableCatalog, name: Identifier, target: Target, location: str) -> MaintenanceReport:
+    total = MaintenanceReport(location=location)
+    files_before: int | None = None
     with translate_errors(".".join(name)):
-        table = _table(catalog, name)
-        small = [task for task in list_files(table) if _is_worth(task)]
-        if len(small) < 2 and not any(task.delete_files for task in small):
-            return MaintenanceReport(location=location)
-        rows = (batch for task in small for batch in read_file(table, task))
-        added = write_rows(table, TableFiles.of(table), rows)
-        removed = [task.file for task in small]
-        apply_change(table, None, None, TableChange(added, removed))
-    return MaintenanceReport(
-        location=location,
-        files_added=len(added),
-        files_removed=len(removed),
-        bytes_added=sum(file.file_size_in_bytes for file in added),
-        bytes_removed=sum(file.file_size_in_bytes for file in removed),
-    )
+        while True:
+            table = _table(catalog, name)
+            files = len(list_files(table))
+            if files_before is not None and files >= files_before:
+                return total  # what is left cannot be fewer files
+            files_before = files
+            done = compact_once(table, target, location)
+            if done is None:
+                return total
+            counts = ("files_added", "files_removed", "bytes_added", "bytes_removed")
+            total = total.model_copy(update={one: getattr(total, one) + getattr(done, one) for one in counts})
 
 
 def vacuum(catalog: TableCatalog, name: Identifier, location: str, keep_h: int, rehearse: bool) -> MaintenanceReport:
@@ -73,10 +66,6 @@ def vacuum(catalog: TableCatalog, name: Identifier, location: str, keep_h: int, 
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def _is_worth(task: FileScanTask) -> bool:
-    return bool(task.delete_files) or task.file.file_size_in_bytes < FILE_BYTES // SMALL
 
 
 def _kept_snapshots(table: Table, before: datetime) -> set[int]:

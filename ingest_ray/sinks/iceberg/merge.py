@@ -5,6 +5,7 @@ equal versions, and without a version column, the later row wins. A row of the t
 the prepared row counts as deduplicated. Updated rows stay in the copy of their file, so that its bounds stay as narrow as they were.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,8 +24,9 @@ from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO, k
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.key_pruning import KeyPruning
+from ingest_ray.sinks.iceberg.layout.partition_pruning import PartitionPruning
 from ingest_ray.sinks.iceberg.manifests import list_files
-from ingest_ray.sinks.iceberg.rewrites import completed, edited_rows, write_rows
+from ingest_ray.sinks.iceberg.rewrites import completed, copy_rows, edited_rows, write_rows
 from ingest_ray.sinks.iceberg.table_reads import quoted, read_file
 from ingest_ray.sinks.provenance import DELETED_AT
 
@@ -40,6 +42,8 @@ class MergeResult:
     """Prepared rows that are superseded, by each other or by the table."""
     is_as_prepared: bool = False
     """No prepared row meets another: the prepared files can be added as they are."""
+    moved: list[pa.RecordBatch] = field(default_factory=list)
+    """Rows of copied files that are in another partition now."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,10 @@ def merge_rows(
     for number in np.unique(match.file[wins]).tolist():
         replaced = match.row[wins & (match.file == number)]
         result.removed.append(tasks[number].file)
-        result.added += write_rows(table, files, _merged(table, tasks[number], replaced, rows.at(number)))
-    if (destinations == NEW).any():
-        result.added += write_rows(table, files, rows.at(NEW))
+        merged = _merged(table, tasks[number], replaced, rows.at(number))
+        result.added += copy_rows(table, files, tasks[number], merged, target, result.moved)
+    if (destinations == NEW).any() or result.moved:
+        result.added += write_rows(table, files, itertools.chain(rows.at(NEW), result.moved), target)
     return result
 
 
@@ -101,7 +106,9 @@ def erase_rows(
             if how == "tombstone"
             else without_rows(table, tasks[number], rows)
         )
-        result.added += write_rows(table, files, kept)
+        result.added += copy_rows(table, files, tasks[number], kept, target, result.moved)
+    if result.moved:
+        result.added += write_rows(table, files, result.moved, target)
     return result, count
 
 
@@ -126,7 +133,9 @@ class _PreparedRows:
 
 
 def tasks_of_keys(table: Table, keys: pa.Table) -> list[FileScanTask]:
-    return list_files(table, KeyPruning(table, keys).may_have)
+    """The files that may have rows with the keys, by their partitions and by the bounds of the key."""
+    partitions, bounds = PartitionPruning(table, keys), KeyPruning(table, keys)
+    return list_files(table, lambda file: partitions.may_have(file) and bounds.may_have(file))
 
 
 def match_rows(

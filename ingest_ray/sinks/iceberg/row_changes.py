@@ -20,7 +20,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema
 from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.merge import NEW, MergeResult, match_rows, row_mask, tasks_of_keys
-from ingest_ray.sinks.iceberg.rewrites import completed, edited_rows, write_rows
+from ingest_ray.sinks.iceberg.rewrites import completed, copy_rows, edited_rows, write_rows
 from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.prepared_changes import changes_schema
 from ingest_ray.sinks.provenance import DELETED_AT, PROVENANCE_COLUMNS
@@ -64,14 +64,15 @@ def apply_changes(
         )
         more = _with_kept_values(table, tasks[number], changes, old[~is_gone], new[~is_gone])
         result.removed.append(tasks[number].file)
-        result.added += write_rows(table, files, _joined(rewritten.rows(table, tasks[number], now), more))
+        rows = _joined(rewritten.rows(table, tasks[number], now), more)
+        result.added += copy_rows(table, files, tasks[number], rows, target, result.moved)
     is_new = (destinations == NEW) & ~changes.is_delete
     result.dropped = int((is_new & ~changes.is_whole).sum())
     if result.dropped:
         log.warning("%s: %d updates have no row whose other values they keep", target.unit_id, result.dropped)
-    if (is_new & changes.is_whole).any():
+    if (is_new & changes.is_whole).any() or result.moved:
         fresh = changes.rows.filter(pa.array(is_new & changes.is_whole))
-        result.added += write_rows(table, files, _in_columns_of(table, fresh))
+        result.added += write_rows(table, files, _joined(_in_columns_of(table, fresh), iter(result.moved)), target)
     return result
 
 

@@ -7,7 +7,6 @@ the files that dead processes leave.
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Literal
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from ingest_ray.sdk.errors import SinkRejected, StagingLost
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
-from ingest_ray.sinks.columns import refuse_unordered_keys
+from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.history.columns import (
     keeps_history,
     refuse_other_writing,
@@ -40,26 +39,37 @@ from ingest_ray.sinks.iceberg.commits import (
     refuse_other_owner,
     take_over,
 )
-from ingest_ray.sinks.iceberg.data_files import TableFiles, data_file, write_files
+from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.evolution import evolve_table
-from ingest_ray.sinks.iceberg.field_ids import ids_of
+from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
 from ingest_ray.sinks.iceberg.history_merge import apply_history_changes, merge_history
+from ingest_ray.sinks.iceberg.layout.compaction import compact_if_due
+from ingest_ray.sinks.iceberg.layout.creation import changed_order, create_table
+from ingest_ray.sinks.iceberg.layout.divided_files import RowLayout, partition_texts, write_divided, written_columns
+from ingest_ray.sinks.iceberg.layout.handles import delete_listings, handle_of, has_prepared_files, prepared_files
+from ingest_ray.sinks.iceberg.layout.partition_spec import (
+    clustered_by,
+    refuse_names_of_partitions,
+    refuse_other_layout,
+    refuse_unfit_layout,
+    wanted_layout,
+)
+from ingest_ray.sinks.iceberg.layout.relayout import relayout, written_layout
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.manifests import has_no_rows, list_files
 from ingest_ray.sinks.iceberg.merge import erase_rows, merge_rows
-from ingest_ray.sinks.iceberg.rewrites import described_files
+from ingest_ray.sinks.iceberg.rewrites import described_files, files_of_handle
 from ingest_ray.sinks.iceberg.row_changes import apply_changes
 from ingest_ray.sinks.iceberg.table_schema import (
     COLUMNS,
-    create_table,
     file_schema,
     refuse_unsupported_table,
     replaced_columns,
-    replaced_schema,
 )
 from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
 from ingest_ray.sinks.iceberg_template import IcebergConfig
+from ingest_ray.sinks.layout.ordering import sorted_rows
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.parquet import FILE_BYTES
 from ingest_ray.sinks.prepared_changes import TRUNCATES, ChangeCounter, changes_schema, only_changes
@@ -67,8 +77,6 @@ from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_batch
 from ingest_ray.sinks.value_limits import convert_rows, find_all_misfits
-
-PAYLOAD_BYTES = 48 * 1024  # a handle stays under 64 KiB: beyond this, the commit reads the files' own statistics
 
 
 class IcebergSink:
@@ -78,7 +86,7 @@ class IcebergSink:
 
     def __init__(self, config: IcebergConfig) -> None:
         self._catalog = TableCatalog(config)
-        self._cached: tuple[object, tuple[TableFiles, pa.Schema]] | None = None
+        self._cached: tuple[object, tuple[TableFiles, pa.Schema, RowLayout, pa.Schema]] | None = None
 
     def location(self, target: Target) -> str:
         return self._catalog.location(self._catalog.identifier(target))
@@ -101,8 +109,14 @@ class IcebergSink:
             refuse_other_owner(table, target)
             refuse_other_writing(target, ".".join(name), table.schema().column_names, schema)
             refuse_unsupported_table(table, columns)
+            refuse_other_layout(table, target)
+            wanted = sink_schema(columns, ICEBERG_TYPES)
+            refuse_unfit_layout(wanted, wanted_layout(target), clustered_by(target))
+            refuse_names_of_partitions(table, wanted)
+            written_layout(table, target, columns)  # refuses what a replacement cannot have, before its rows are read
             table = take_over(self._catalog, table, target, epoch)
-            evolve_table(self._catalog, table, target, columns, epoch)
+            table = evolve_table(self._catalog, table, target, columns, epoch)
+            compact_if_due(self._catalog, table, target, epoch)
         return self.read_progress(target).sequence
 
     def is_empty(self, target: Target) -> bool:
@@ -118,7 +132,7 @@ class IcebergSink:
         name = self._catalog.identifier(target)
         row_hash = RowHash()
         is_change = target.write.merges and has_changes(schema)
-        files, table_fields = self._files_and_columns(
+        files, table_fields, layout, whole = self._files_and_columns(
             name, target, table_columns_of(target, table_columns(schema) if is_change else schema)
         )
         counter = ChangeCounter() if is_change else None
@@ -138,21 +152,25 @@ class IcebergSink:
                     converted = with_validity(target, converted, batch, provenance.ingested_at)
                 yield provenance.add_to(converted)
 
+        is_merged = (
+            target.write.merges and not piece.is_insert_only
+        )  # the later one of equal rows wins: their order stays
+        layout = layout.undivided() if is_merged or is_change else layout
         with translate_errors(".".join(name)):
-            written = write_files(files, columns, rows())
-        described: list[JsonValue] = [asdict(file) for file in written]
-        if sum(len(file.stats) for file in written) > PAYLOAD_BYTES:
-            described = [{**asdict(file), "stats": ""} for file in written]
+            to_write = written_columns(columns, layout, whole)
+            written = write_divided(files, to_write, sorted_rows(rows(), columns, layout.cluster_by), layout)
+            handle = handle_of(files, written)
         return Prepared(
             slice_id=piece.slice_id,
             rows=row_hash.rows,
-            bytes=sum(file.bytes for file in written),
+            bytes=sum(one.file.bytes for one in written),
             row_hash=row_hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
             payload={
                 "table": list(name),
-                "files": described,
+                **handle,
                 "ids": dict(ids_of(table_fields)),
+                "partition_by": None if is_merged or is_change else partition_texts(layout),
                 **(counter.payload if counter is not None else {}),
             },
             seconds=time.monotonic() - started,
@@ -171,26 +189,31 @@ class IcebergSink:
         )
         for unneeded in commit.unneeded:
             commit.files.delete(unneeded)
+        if commit.is_applied:
+            delete_listings(commit.files, group)
         return _receipt(entry, sequence, self.location(target), started)
 
     def abort(self, group: Sequence[Prepared]) -> None:
         """Deletes the prepared files that are not in a table."""
-        names_by_table: dict[Identifier, list[str]] = {}
+        groups_by_table: dict[Identifier, list[Prepared]] = {}
         for prepared in group:
-            names = [str(file["name"]) for file in prepared_files(prepared)]
             table_name = prepared.payload["table"]
-            if names and isinstance(table_name, list):
-                names_by_table.setdefault(tuple(map(str, table_name)), []).extend(names)
-        for name, file_names in names_by_table.items():
+            if isinstance(table_name, list):
+                groups_by_table.setdefault(tuple(map(str, table_name)), []).append(prepared)
+        for name, prepared_group in groups_by_table.items():
             table = self._catalog.load(name)
             if table is None:
                 continue
             with translate_errors(".".join(name)):
                 files = TableFiles.of(table)
-                in_table = {task.file.file_path for task in list_files(table)}
+                file_names = [
+                    str(file["name"]) for one in prepared_group for file in prepared_files(files, one, or_none=True)
+                ]
+                in_table = {task.file.file_path for task in list_files(table)} if file_names else set()
                 for file_name in file_names:
                     if files.path(file_name) not in in_table:
                         files.delete(file_name)
+                delete_listings(files, prepared_group)
 
     def keys(self, target: Target, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         table = self._catalog.load(self._catalog.identifier(target))
@@ -246,21 +269,33 @@ class IcebergSink:
         return _receipt(entry, sequence, self.location(target), started)
 
     def compact(self, target: Target) -> MaintenanceReport:
-        return compact(self._catalog, self._catalog.identifier(target), self.location(target))
+        return compact(self._catalog, self._catalog.identifier(target), target, self.location(target))
 
     def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
         return vacuum(self._catalog, self._catalog.identifier(target), self.location(target), keep_h, rehearse)
 
-    def _files_and_columns(self, name: Identifier, target: Target, schema: pa.Schema) -> tuple[TableFiles, pa.Schema]:
+    def check_layout(self, target: Target, schema: pa.Schema) -> None:
+        columns = sink_schema(table_columns_of(target, schema), ICEBERG_TYPES)
+        refuse_unfit_layout(columns, wanted_layout(target), clustered_by(target))
+
+    def relayout(self, target: Target, schema: pa.Schema, epoch: int) -> MaintenanceReport:
+        columns = table_columns_of(target, schema)
+        name = self._catalog.identifier(target)
+        return relayout(self._catalog, name, target, columns, epoch, self.location(target))
+
+    def _files_and_columns(
+        self, name: Identifier, target: Target, schema: pa.Schema
+    ) -> tuple[TableFiles, pa.Schema, RowLayout, pa.Schema]:
         """Read once per run. Only the opening of a run changes the columns; the commit refuses columns that were changed meanwhile."""
-        cached, key = self._cached, (name, target.run_id, target.write, schema)
+        cached, key = self._cached, (name, target.run_id, target.write, schema, target.layout)
         if cached is not None and cached[0] == key:
             return cached[1]
         table = self._catalog.load(name)
         if table is None:
             raise SinkRejected(f"table '{'.'.join(name)}' is gone", hint="reset the unit to load it again")
         with translate_errors(".".join(name)):
-            found = TableFiles.of(table), file_schema(table, target, schema)
+            layout = written_layout(table, target, schema)
+            found = TableFiles.of(table), file_schema(table, target, schema), layout, arrow_schema(layout.schema)
         self._cached = (key, found)
         return found
 
@@ -269,14 +304,16 @@ class _GroupCommit:
     """Commits one group to a table, by a merge or by adding its files."""
 
     files: TableFiles
+    layout: RowLayout
 
     def __init__(self, target: Target, schema: pa.Schema, entry: LedgerEntry, group: Sequence[Prepared]) -> None:
         self._target = target
         self._schema = schema
         self._entry = entry
         self._group = group
-        self._prepared_files = [file for prepared in group for file in prepared_files(prepared)]
-        self._names = [str(file["name"]) for file in self._prepared_files]
+        self.is_applied = False
+        self._prepared_files: list[dict[str, JsonValue]] = []
+        self._names: list[str] = []
         self._rows = sum(prepared.rows for prepared in group)
         self.changes = only_changes(group)
         self.unneeded: list[str] = []
@@ -296,6 +333,7 @@ class _GroupCommit:
         entry = self._counted(self._rows - result.dropped, result.dropped)
         apply_change(table, self._target, entry, TableChange(result.added, result.removed))
         self.unneeded = self._names
+        self.is_applied = True
         return entry
 
     def add_as_prepared(self, table: Table) -> LedgerEntry:
@@ -306,44 +344,66 @@ class _GroupCommit:
         entry = self._counted(self._rows, 0)
         added = rewritten
         if added is None:
-            added = [data_file(table, self.files, file) for file in self._prepared_files]
+            added = files_of_handle(table, self.files, self._prepared_files, self.layout)
         change = TableChange(added)
         if self._target.write is WriteMode.REPLACE:
             removed = [task.file for task in list_files(table)]
             properties = {COLUMNS: replaced_columns(table, self._schema)}
-            change = TableChange(added, removed, replaced_schema(table, self._schema), properties)
+            change = self._replacement(table, added, removed, properties)
         apply_change(table, self._target, entry, change)
         self.unneeded = [] if rewritten is None else self._names
+        self.is_applied = True
         return entry
 
-    def _as_one_file(self, table: Table, columns: pa.Schema) -> list[DataFile] | None:
-        """Several small files again as one; None where one file or large files need no rewrite."""
-        if len(self._names) < 2 or sum(prepared.bytes for prepared in self._group) > FILE_BYTES:
-            return None
-        return described_files(
-            table, self.files, write_files(self.files, columns, self.files.read(self._names, columns))
+    def _replacement(
+        self, table: Table, added: list[DataFile], removed: list[DataFile], properties: dict[str, str]
+    ) -> TableChange:
+        schema = self.layout.schema
+        is_same = schema.schema_id == table.metadata.current_schema_id
+        return TableChange(
+            added,
+            removed,
+            None if is_same else schema,
+            spec=self.layout.spec,
+            order=changed_order(table, self._target, schema),
+            properties=properties,
         )
+
+    def _as_one_file(self, table: Table, columns: pa.Schema) -> list[DataFile] | None:
+        """Several small files again as one, and files that are not divided yet; None where one file or large files need no rewrite."""
+        is_divided = all(prepared.payload.get("partition_by", []) is not None for prepared in self._group)
+        must_divide = not is_divided and bool(self.layout.partitions or self.layout.fills_endpoint)
+        is_large = sum(prepared.bytes for prepared in self._group) > FILE_BYTES
+        if not must_divide and (len(self._names) < 2 or is_large):
+            return None
+        to_write = written_columns(columns, self.layout, arrow_schema(table.schema()))
+        rows = sorted_rows(self.files.read(self._names, columns), columns, self.layout.cluster_by)
+        written = write_divided(self.files, to_write, rows, self.layout)
+        if must_divide or len(written) < len(self._names):
+            return described_files(table, self.files, written, self.layout)
+        for one in written:
+            self.files.delete(one.file.name)
+        return None
 
     def _checked_columns(self, table: Table) -> pa.Schema:
         """The columns of the prepared files. Refuses files whose field ids are not the table's any more."""
         self.files = TableFiles.of(table)
+        self.layout = written_layout(table, self._target, self._schema)
+        self._prepared_files = [file for one in self._group for file in prepared_files(self.files, one)]
+        self._names = [str(file["name"]) for file in self._prepared_files]
         columns = file_schema(table, self._target, self._schema)
         for prepared in self._group:
-            if prepared_files(prepared) and prepared.payload.get("ids") != ids_of(columns):
+            has_files = has_prepared_files(prepared)
+            is_other = prepared.payload.get("partition_by", []) not in (None, partition_texts(self.layout))
+            if has_files and (is_other or prepared.payload.get("ids") != ids_of(columns)):
                 raise StagingLost(
-                    f"the columns of table '{'.'.join(table.name())}' were changed after rows were prepared for it",
+                    f"the columns or the layout of table '{'.'.join(table.name())}' were changed after rows were prepared for it",
                     hint="the rows are prepared again",
                 )
         return columns
 
     def _counted(self, committed: int, deduplicated: int) -> LedgerEntry:
         return LedgerEntry(self._entry.epoch, self._entry.sequence, committed, deduplicated)
-
-
-def prepared_files(prepared: Prepared) -> list[dict[str, JsonValue]]:
-    """Each file as the fields of a `WrittenFile`."""
-    files = prepared.payload.get("files")
-    return [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
 
 
 def _receipt(entry: LedgerEntry, sequence: int, location: str, started: float) -> Receipt:

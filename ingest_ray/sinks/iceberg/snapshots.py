@@ -47,7 +47,7 @@ def stage_snapshot(
     for file in removed:
         producer.delete_data_file(file)
     for file in added:
-        file.spec_id = table.metadata.default_spec_id
+        file.spec_id = transaction.table_metadata.default_spec_id
         producer.append_data_file(file)
     producer.commit()
 

@@ -17,26 +17,11 @@ from pyiceberg.types import NestedField
 from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.columns import NEW_COLUMN, sink_schema
-from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
-from ingest_ray.sinks.iceberg.commits import LEDGER
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, arrow_type, iceberg_type, without_ids
 from ingest_ray.sinks.iceberg.types import ICEBERG_TYPES
 from ingest_ray.sinks.widening import is_wider
 
 COLUMNS = "ingest.columns"
-
-
-def create_table(catalog: TableCatalog, name: Identifier, target: Target, schema: pa.Schema, epoch: int) -> Table:
-    wanted = sink_schema(schema, ICEBERG_TYPES)
-    numbers = itertools.count(1)
-    ids = [next(numbers) for _ in wanted]
-    fields = [
-        NestedField(number, field.name, iceberg_type(field.type, lambda: next(numbers)), required=False)
-        for number, field in zip(ids, wanted, strict=True)
-    ]
-    entry = json.dumps({"epoch": epoch, "sequence": 0, "committed": 0, "deduplicated": 0})
-    properties = {COLUMNS: described(wanted), LEDGER + target.app_id: entry}
-    return catalog.create(name, Schema(*fields), properties)
 
 
 def table_columns(table: Table) -> pa.Schema:
@@ -83,11 +68,6 @@ def refuse_unsupported_table(table: Table, schema: pa.Schema) -> None:
     name = ".".join(table.name())
     if table.format_version != 2:
         raise SinkRejected(f"table '{name}' has format version {table.format_version}, and this sink writes version 2")
-    if not table.spec().is_unpartitioned():
-        raise SinkRejected(
-            f"table '{name}' is partitioned by {table.spec()}, and this sink writes tables without partitions",
-            hint="load the unit into a table of its own: table in its rule",
-        )
     names = {column.lower() for column in sink_schema(schema, ICEBERG_TYPES).names}
     for field in table.schema().fields:
         if field.required and field.name.lower() not in names:

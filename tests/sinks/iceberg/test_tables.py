@@ -6,7 +6,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyiceberg.expressions import EqualTo, IsNull
-from pyiceberg.transforms import IdentityTransform
 
 from ingest_ray.sdk.errors import ConfigError, Fenced, SinkRejected, SinkUnavailable, StagingLost
 from ingest_ray.sdk.types import Endpoint, WriteMode
@@ -139,15 +138,6 @@ def test_replace_may_change_the_type_of_a_column(world: IcebergWorld) -> None:
     assert load.found() == [(1, 1, "a")]
     load.commit(load.prepare(pa.record_batch([[2], [1], [True]], schema=load.schema)))
     assert [row["text"] for row in world.read_all(load.target)] == [True]
-
-
-def test_a_table_with_partitions_of_another_program_is_refused(world: IcebergWorld) -> None:
-    load = Load(world, WriteMode.APPEND)
-    load.put((1, 1, "a"))
-    with world.table(load.target).update_spec() as update:
-        update.add_field("version", IdentityTransform(), "version_part")
-    with pytest.raises(SinkRejected, match="partitioned by"):
-        load.reopen()
 
 
 def test_two_units_of_one_table_name_are_refused(world: IcebergWorld) -> None:

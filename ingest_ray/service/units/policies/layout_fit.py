@@ -23,7 +23,7 @@ def check_layout(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     if not isinstance(sink, LayoutChange):
         raise ModeUnsupported(
             f"unit '{spec.ref}': policy.layout: sinks of template '{order.sink.template}' have no layouts",
-            hint="leave it out; or choose lake.delta or lake.parquet",
+            hint="leave it out; or choose lake.delta, lake.iceberg or lake.parquet",
         )
     _check_columns(spec)
     target, schema = renamed_target(order, table_schema(spec))
