@@ -56,13 +56,13 @@ def copy_rows(
     columns = arrow_schema(table.schema())
     if not layout.partitions or task.file.spec_id != layout.spec.spec_id:
         return write_rows(table, files, batches, target)
-    place = encoded(partition_of(task.file), value_types(layout.spec, layout.schema))
+    own_partition = encoded(partition_of(task.file), value_types(layout.spec, layout.schema))
     writer = DividedWriter(files, columns, layout)
 
     def staying() -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for partition, rows in writer.divided(layout.with_endpoint(batch)):
-                if partition == place:
+                if partition == own_partition:
                     yield rows
                 else:
                     moved.append(rows)
