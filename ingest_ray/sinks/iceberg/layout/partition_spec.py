@@ -99,10 +99,7 @@ def refuse_unfit_layout(columns: pa.Schema, partitions: Sequence[Partition], clu
             raise SinkRejected(
                 f"layout.partition_by: {partition} does not take column '{partition.column}' of type {kind}"
             )
-    missing = next((name for name in cluster_by if name not in columns.names), None)
-    if missing is not None:
-        raise SinkRejected(f"layout.cluster_by names column '{missing}', which the table does not have")
-    refuse_unordered_columns(columns, cluster_by)
+    refuse_unordered_columns(columns, [name for name in cluster_by if name in columns.names])
 
 
 def refuse_names_of_partitions(table: Table, columns: pa.Schema) -> None:
