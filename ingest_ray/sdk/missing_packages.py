@@ -55,6 +55,7 @@ REQUIRED = frozenset(
     (
         "adbc_driver_manager",
         "adbc_driver_sqlite",
+        "cronsim",
         "cryptography",
         "duckdb",
         "numpy",
@@ -65,6 +66,7 @@ REQUIRED = frozenset(
         "sqlalchemy",
         "tenacity",
         "typer",
+        "tzdata",
         "yaml",
     )
 )
