@@ -17,7 +17,7 @@ from ingest_ray.cli.tables.verification import show_verification
 from ingest_ray.process.exit_notice import announce
 from ingest_ray.process.stop_signals import StopSignals, stop_on_signals
 from ingest_ray.run import VerifyOptions
-from ingest_ray.sdk.errors import ClusterUnavailable, IngestError
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState
 from ingest_ray.service.copying.copy import CopyProject
@@ -46,6 +46,16 @@ def run_options(
         allow_deletes=allow_deletes,
         follow_s=follow_s,
     )
+
+
+def refuse_with_detach(*, is_local: bool, parallel: int | None) -> None:
+    """Raises `ConfigError` where an option has no meaning for runs that are only started."""
+    if is_local:
+        raise ConfigError("--detach and --local: give one of them")
+    if parallel is not None:
+        raise ConfigError(
+            "--parallel: with --detach all runs are started", hint="serve.parallel bounds those of this machine"
+        )
 
 
 def run(

@@ -6,7 +6,6 @@ import typer
 
 from ingest_ray.cli.each_unit import for_each_unit, named_units
 from ingest_ray.cli.invocation import EndpointArg, Invocation, UnitArg, shared_options
-from ingest_ray.sdk.errors import ConfigError
 
 FOLLOWED = 64  # units at once where none of them ends by itself
 
@@ -105,16 +104,11 @@ def run(
     from ingest_ray.cli import foreground_run
 
     installation = invocation.installation
-    if detach and local:
-        raise ConfigError("--detach and --local: give one of them")
-    if detach and parallel is not None:
-        raise ConfigError(
-            "--parallel: with --detach all runs are started", hint="serve.parallel bounds those of this machine"
-        )
     options = foreground_run.run_options(lower, upper, reconcile, allow_deletes, every if follow else None)
-    parallel = FOLLOWED if follow and parallel is None else parallel
     if detach:
+        foreground_run.refuse_with_detach(is_local=local, parallel=parallel)
         return foreground_run.detach(invocation.output, installation, endpoint, unit or [], options)
+    parallel = FOLLOWED if follow and parallel is None else parallel
     return foreground_run.run(invocation.output, installation, endpoint, unit or [], options, parallel, is_local=local)
 
 

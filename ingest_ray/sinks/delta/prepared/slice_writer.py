@@ -57,33 +57,10 @@ class SliceWriter:
         changes = ChangeCounter() if is_change else None
         columns = changes_schema(columns) if is_change else columns
         with translate_errors(files.uri):
-            added = (*PROVENANCE_COLUMNS, *(HISTORY_COLUMNS if keeps_history(target) else ()))
-            source_columns = pa.schema(
-                [field for field in columns if field.name not in added and not is_derived(field)]
+            rows = _rows_of(target, piece, columns, batches, changes)
+            written, unbounded = _write_files(
+                files, columns, sorted_rows(rows, columns, _order_of(target, piece)), prefix
             )
-            provenance = Provenance(target.run_id, piece)
-            writer = RollingParquetWriter(columns, files.create, prefix=prefix)
-
-            def rows_of() -> Iterator[pa.RecordBatch]:
-                for batch in batches:
-                    if changes is not None:
-                        changes.count(batch)
-                    rows = convert_rows(batch, source_columns)
-                    if keeps_history(target) and not is_change:
-                        rows = with_validity(target, rows, batch, provenance.ingested_at)
-                    yield add_partitions(provenance.add_to(rows), columns, target.endpoint_id)
-
-            cluster_by = _order_of(target, piece)
-            try:
-                for rows in sorted_rows(rows_of(), columns, cluster_by):
-                    writer.write(rows)
-                written = writer.close()
-                files.make_durable([file.name for file in written])
-            except BaseException:
-                writer.abort()
-                for name in writer.names:
-                    files.delete(name)
-                raise
         return Prepared(
             slice_id=piece.slice_id,
             rows=sum(file.rows for file in written),  # as the files themselves say
@@ -92,7 +69,7 @@ class SliceWriter:
             payload={
                 "uri": files.uri,
                 "files": _describe_files(written, self._payload_bytes),
-                "unbounded": sorted(writer.unbounded - set(CHANGE_COLUMNS)) if is_change else sorted(writer.unbounded),
+                "unbounded": sorted(unbounded - set(CHANGE_COLUMNS)) if is_change else sorted(unbounded),
                 **(changes.payload if changes is not None else {}),
             },
             seconds=time.monotonic() - started,
@@ -113,6 +90,44 @@ class SliceWriter:
             columns = file_schema(table, target, schema)
         self._file_schema = (key, columns)
         return columns
+
+
+def _rows_of(
+    target: Target,
+    piece: Slice,
+    columns: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    changes: ChangeCounter | None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows as the files have them: `columns`. `changes` counts those of a log; None: rows of the table."""
+    added = (*PROVENANCE_COLUMNS, *(HISTORY_COLUMNS if keeps_history(target) else ()))
+    source_columns = pa.schema([field for field in columns if field.name not in added and not is_derived(field)])
+    provenance = Provenance(target.run_id, piece)
+    for batch in batches:
+        if changes is not None:
+            changes.count(batch)
+        rows = convert_rows(batch, source_columns)
+        if keeps_history(target) and changes is None:
+            rows = with_validity(target, rows, batch, provenance.ingested_at)
+        yield add_partitions(provenance.add_to(rows), columns, target.endpoint_id)
+
+
+def _write_files(
+    files: TableFiles, columns: pa.Schema, rows: Iterable[pa.RecordBatch], prefix: str
+) -> tuple[Sequence[WrittenFile], set[str]]:
+    """The files, durable, and the columns without bounds. Where `rows` raise, no file is left."""
+    writer = RollingParquetWriter(columns, files.create, prefix=prefix)
+    try:
+        for batch in rows:
+            writer.write(batch)
+        written = writer.close()
+        files.make_durable([file.name for file in written])
+    except BaseException:
+        writer.abort()
+        for name in writer.names:
+            files.delete(name)
+        raise
+    return written, writer.unbounded
 
 
 def _order_of(target: Target, piece: Slice) -> tuple[str, ...]:

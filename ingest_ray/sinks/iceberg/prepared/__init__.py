@@ -1,0 +1,1 @@
+"""Prepared slices of Iceberg tables, and the commits that take them over."""
