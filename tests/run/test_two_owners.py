@@ -50,6 +50,7 @@ def sink_of(there: Installation, kind: str, pg: Postgres | None) -> Endpoint:
     configs: dict[str, tuple[str, dict[str, Any]]] = {
         "delta": ("lake.delta", {"uri": str(there.folder / "lake")}),
         "iceberg": ("lake.iceberg", {"warehouse": str(there.folder / "lake")}),
+        "parquet": ("lake.parquet", {"uri": str(there.folder / "lake")}),
         "sqlite": ("sql", {"url": f"sqlite:///{there.folder}/sink.db"}),
         "duckdb": ("duckdb", {"path": str(there.folder / "sink.duckdb")}),
         "postgres": ("sql", {"url": pg.url if pg is not None else ""}),
@@ -111,6 +112,7 @@ def rows_of(order: RunOrder) -> Counter[Any]:
         *itertools.product(["delta", "sqlite", "duckdb", "postgres"], ["sink:before-commit@2", "sink:after-commit@2"]),
         ("delta", "sink:in-commit@2"),  # after it compared its epoch with the table's
         ("iceberg", "sink:before-catalog@3"),  # likewise, with every file of the commit written
+        *itertools.product(["parquet"], ["sink:in-commit@2", "parquet:before-manifest@4", "parquet:before-pointer@4"]),
     ],
 )
 def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request: pytest.FixtureRequest) -> None:
