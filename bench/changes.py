@@ -122,7 +122,7 @@ class MariadbSource:
     def insert(self, table: str, batch: int, first: int, last: int) -> str:
         shift = 1 - first  # a sequence begins with a positive number
         return (
-            f"INSERT INTO {table} SELECT seq - {shift}, {batch}, concat('name ', seq), (seq % 100000) / 100, now(6)"
+            f"INSERT INTO {table} SELECT CAST(seq AS SIGNED) - {shift}, {batch}, concat('name ', seq), (seq % 100000) / 100, now(6)"
             f" FROM seq_1_to_{last + shift}"
         )
 

@@ -32,6 +32,7 @@ TIMESTAMP, JSON, UUID"""
 SINKS = {
     "Delta": Endpoint(endpoint_id="s", template="lake.delta", config={"uri": "/nowhere"}),
     "Iceberg": Endpoint(endpoint_id="s", template="lake.iceberg", config={"warehouse": "/nowhere"}),
+    "Parquet": Endpoint(endpoint_id="s", template="lake.parquet", config={"uri": "/nowhere"}),
     "PostgreSQL": Endpoint(endpoint_id="s", template="sql", config={"url": "postgresql://u@localhost/d"}),
     "MariaDB": Endpoint(endpoint_id="s", template="sql", config={"url": "mysql://u@localhost/d"}),
     "SQLite": Endpoint(endpoint_id="s", template="sql", config={"url": "sqlite:////nowhere"}),
