@@ -1,24 +1,20 @@
-"""Parts of the log, read from a slot once and kept for all units that share it, for some rounds.
+"""Parts of the log, read from a slot once and kept for all units that share it.
 
-A part is only a copy: the slot has everything until every unit has it durably in its sink, so a part that is gone, or that another process
-has, is read again. The messages of each table are apart, in a file that has no name any more, so a part costs little memory.
+The slot has everything until every unit has it durably in its sink. The messages of each table are apart.
 """
 
-import os
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from struct import Struct, pack
+from struct import Struct
 
-from ingest_ray.sdk.errors import SourceError, SourceUnavailable, StagingUnavailable
+from ingest_ray.sdk.errors import SourceError, SourceUnavailable
+from ingest_strategies.jdbc.changes.kept_parts import KeptParts
+from ingest_strategies.jdbc.changes.log_spool import LogSpool
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text
 from ingest_strategies.jdbc.postgres.changes.slot import Slot, read_slot
 from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 
-CHUNK_BYTES = 128 * 1024  # of a table's messages, before they are written to the file
 PEEK_BYTES = 4 * 1024 * 1024  # of messages, received at once
-KEPT_PARTS = 3  # of a slot: units are at most some rounds apart
 
 _LENGTH = Struct(">I")
 _LSN = Struct(">Q")
@@ -36,23 +32,18 @@ def peek_sql(slot: str, publication: str, upto: int, columns: str, where: str = 
 class TableMessages:
     """The messages of one table: of each transaction that changes it the begin, and its changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, spool: LogSpool) -> None:
         self.last = -1
         """The position of the last commit with a change."""
         self.begin = b""
-        self.tail = bytearray()
-        self.chunks: list[tuple[int, int]] = []
-
-    def add(self, message: bytes) -> None:
-        self.tail += pack(">I", len(message))
-        self.tail += message
+        self.messages = spool.sequence()
 
     def change(self, begin: bytes, lsn: int, message: bytes) -> None:
         if begin is not self.begin:
             self.begin = begin
-            self.add(begin)
+            self.messages.add(begin)
         self.last = lsn
-        self.add(message)
+        self.messages.add(message)
 
 
 class LogPart:
@@ -62,8 +53,15 @@ class LogPart:
         self.lower, self.upper, self.catalog_xmin = lower, upper, catalog_xmin
         self._tables: dict[bytes, TableMessages] = {}
         self._only: bytes | None = None
-        self._file = -1
-        self._size = 0
+        self._spool = LogSpool()
+
+    @property
+    def end(self) -> int:
+        return self.upper
+
+    @property
+    def size_bytes(self) -> int:
+        return self._spool.size_bytes
 
     def fill(self, messages: Iterable[bytes], only: int | None = None) -> None:
         """`only`: the table whose messages are kept; None: all."""
@@ -75,7 +73,7 @@ class LogPart:
                 begin, lsn = message, _LSN.unpack_from(message, 1)[0]
             elif kind == b"R":  # also of a transaction that is left out: later ones rely on it
                 if self._only in (None, message[1:5]):
-                    self._table(message[1:5]).add(message)
+                    self._table(message[1:5]).messages.add(message)
             elif lsn >= self.upper or kind in (b"C", b"O", b"Y", b"M"):
                 continue
             elif kind in (b"I", b"U", b"D"):
@@ -89,33 +87,14 @@ class LogPart:
                 raise SourceError(f"the log has a message of an unknown kind: {kind!r}")
 
     def _table(self, oid: bytes) -> TableMessages:
-        return self._tables.setdefault(oid, TableMessages())
+        table = self._tables.get(oid)
+        if table is None:
+            table = self._tables[oid] = TableMessages(self._spool)
+        return table
 
     def _change(self, oid: bytes, begin: bytes, lsn: int, message: bytes) -> None:
-        if self._only not in (None, oid):
-            return
-        table = self._table(oid)
-        table.change(begin, lsn, message)
-        if len(table.tail) >= CHUNK_BYTES:
-            table.chunks.append((self._size, len(table.tail)))
-            self._write(table.tail)
-            table.tail = bytearray()
-
-    def _write(self, data: bytearray) -> None:
-        try:
-            if self._file < 0:
-                self._file, name = tempfile.mkstemp(prefix="ingest-log-")
-                weakref.finalize(self, os.close, self._file)
-                os.unlink(name)
-            while data:
-                written = os.pwrite(self._file, data, self._size)
-                self._size += written
-                data = data[written:]
-        except OSError as error:
-            raise StagingUnavailable(
-                f"a part of the log cannot be written to '{tempfile.gettempdir()}': {error.strerror}",
-                hint="free space there, or name another folder with the variable TMPDIR",
-            ) from None
+        if self._only in (None, oid):
+            self._table(oid).change(begin, lsn, message)
 
     def has_changes(self, oid: int, lower: int) -> bool:
         """Whether a transaction from `lower` on changes the table."""
@@ -125,41 +104,24 @@ class LogPart:
     def messages(self, oid: int) -> Iterator[bytes]:
         """Those of one table; several threads may read them."""
         table = self._tables.get(_LENGTH.pack(oid))
-        if table is None:
-            return
-        for offset, size in table.chunks:
-            yield from _framed(os.pread(self._file, size, offset))
-        yield from _framed(bytes(table.tail))
+        return iter(table.messages) if table is not None else iter(())
 
 
-def _framed(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(data):
-        (size,) = _LENGTH.unpack_from(data, at)
-        yield data[at + 4 : at + 4 + size]
-        at += 4 + size
-
-
-_PARTS: dict[tuple[str, str, str], list[LogPart]] = {}
-"""By the server's start, the slot and the publication; the newest last."""
+_PARTS: KeptParts[tuple[str, str, str], LogPart] = KeptParts()
+"""By the server's start, the slot and the publication."""
 
 
 def find_part(slot: Slot, publication: str, fits: Callable[[LogPart], bool]) -> LogPart | None:
-    return next((part for part in list(_PARTS.get(_key(slot, publication), ())) if fits(part)), None)
+    return _PARTS.find(_key(slot, publication), fits)
 
 
 def release_parts(name: str, confirmed: int, server: str) -> None:
     """Forgets parts that no unit needs: below the slot's position, or of another server."""
-    for key in [key for key in list(_PARTS) if key[1] == name]:
-        left = [part for part in _PARTS.get(key, ()) if part.upper > confirmed and key[0] == server]
-        if left:
-            _PARTS[key] = left
-        else:
-            _PARTS.pop(key, None)
+    _PARTS.release(lambda key, part: key[1] != name or (part.upper > confirmed and key[0] == server))
 
 
 def forget_parts() -> None:
-    _PARTS.clear()
+    _PARTS.forget()
 
 
 def _key(slot: Slot, publication: str) -> tuple[str, str, str]:
@@ -190,7 +152,5 @@ def read_part(
     # A slot only moves forward: it had everything from here on while it was read, if it has it now.
     if after is not None and not after.is_lost and after.confirmed is not None:
         part.lower = min(after.confirmed, upto)
-        kept = _PARTS.setdefault(_key(after, publication), [])
-        kept.append(part)
-        del kept[:-KEPT_PARTS]
+        _PARTS.keep(_key(after, publication), part)
     return part
