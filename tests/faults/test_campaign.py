@@ -60,9 +60,14 @@ def test_after_fifty_strikes_a_lake_of_adopted_files_is_the_source(tmp_path: Pat
 
 @pytest.mark.faults
 @pytest.mark.timeout(6 * 3600)
-def test_after_a_hundred_strikes_the_iceberg_table_is_the_source(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [[], ["--layout"]], ids=["plain", "laid-out"])
+@pytest.mark.parametrize("store", ["folder", "s3"])
+def test_after_a_hundred_strikes_the_iceberg_tables_are_the_source(
+    tmp_path: Path, store: str, layout: list[str]
+) -> None:
     rounds = os.environ.get("INGEST_FAULT_ROUNDS", "100")
-    arguments = ["--source", "postgres", "--sink", "lake.iceberg", "--rounds", rounds]
-    report = campaign(tmp_path, 6 * 3600, *arguments)
+    arguments = ["--source", "postgres", "--sink", "lake.iceberg", "--store", store, "--write", "all", *layout]
+    report = campaign(tmp_path, 6 * 3600, *arguments, "--staging", "auto", "--rounds", rounds)
     print(json.dumps(report, indent=2))
     assert report["violations"] == []
+    assert report["files_adopted"]

@@ -1,5 +1,9 @@
 """Files that readers stage in an object store: what they cost, and what a broken upload leaves."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from ingest_ray.sdk.contracts import FileStager
@@ -9,11 +13,14 @@ from ingest_ray.testing.suites.sink_adoption import new_rows
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, Row, rows
 from tests.object_stores.conftest import Bucket
 from tests.object_stores.test_delta import LakeWorld
+from tests.object_stores.test_iceberg import CloudWorld, cloud
 
 
-@pytest.fixture
-def load(bucket: Bucket) -> Load:
-    return Load(LakeWorld(bucket), WriteMode.APPEND)
+@pytest.fixture(params=["delta", "iceberg"])
+def load(bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Load]:
+    with ExitStack() as stack:
+        world = LakeWorld(bucket) if request.param == "delta" else cloud("sqlite", bucket, tmp_path, request, stack)
+        yield Load(world, WriteMode.APPEND)
 
 
 def stage(load: Load, number: int, *values: Row) -> Prepared:
@@ -22,7 +29,7 @@ def stage(load: Load, number: int, *values: Row) -> Prepared:
 
 
 def bucket_of(load: Load) -> Bucket:
-    assert isinstance(load.world, LakeWorld)
+    assert isinstance(load.world, LakeWorld | CloudWorld)
     return load.world.bucket
 
 
@@ -32,7 +39,7 @@ def files_of(load: Load) -> list[str]:
 
 def test_a_staged_slice_costs_one_request_and_is_read_by_no_commit(load: Load) -> None:
     requests = bucket_of(load).proxy.requests
-    first = stage(load, 1, (1, 1, "a"))  # the first one reads the columns from the log
+    first = stage(load, 1, (1, 1, "a"))  # the first one reads the columns of the table
     before = len(requests)
     second = stage(load, 2, (2, 1, "b"))
     assert len(requests) - before == 1
@@ -54,3 +61,13 @@ def test_an_upload_that_is_refused_leaves_no_file_and_a_later_one_counts(load: L
     assert files_of(load) == before
     load.commit(stage(load, 2, (2, 1, "b")))
     assert load.found() == [(2, 1, "b")]
+
+
+def test_what_a_lost_run_staged_is_swept_from_the_store_and_what_it_committed_stays(load: Load) -> None:
+    load.commit(stage(load, 1, (1, 1, "a")))
+    stage(load, 2, (2, 1, "never named"))
+    new = Load(load.world, WriteMode.APPEND, epoch=2, run="run-2")
+    assert isinstance(new.sink, FileStager)
+    assert new.sink.sweep_files(new.target, "run-1") == 1
+    assert len(files_of(load)) == 1
+    assert load.found() == [(1, 1, "a")]

@@ -98,7 +98,12 @@ def cloud(kind: str, bucket: Bucket, folder: Path, request: pytest.FixtureReques
         reader = _EngineCatalog("ingest", state_engine(pg.url), direct)
         stack.callback(reader.engine.dispose)
         return CloudWorld(bucket, {"uri": pg.url, "warehouse": warehouse}, reader, None)
-    reader = SqlCatalog("ingest", uri=f"sqlite:///{folder}/catalog.db", warehouse=warehouse, **direct)
+    uri = f"sqlite:///{folder}/catalog.db"
+    if kind == "sqlite":
+        reader = _EngineCatalog("ingest", state_engine(uri), direct)
+        stack.callback(reader.engine.dispose)
+        return CloudWorld(bucket, {"uri": uri, "warehouse": warehouse}, reader, None)
+    reader = SqlCatalog("ingest", uri=uri, warehouse=warehouse, **direct)
     stack.callback(reader.engine.dispose)
     server = stack.enter_context(serve(reader))
     config = {"catalog": "rest", "uri": server.url, "options": {"credential": f"{CLIENT}:{SECRET}"}}

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
 
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import launch
@@ -16,6 +18,7 @@ from ingest_ray.sdk.types import Endpoint, Policy, RunMode, RunSummary, UnitConf
 from ingest_ray.settings import RaySettings, Settings, StagingSettings
 from ingest_ray.testing.scripted import noted, scripted
 
+ROOTS = {"lake.delta": "uri", "lake.iceberg": "warehouse"}
 ANYWHERE = {"ray.io/node-id": "!none"}  # a label of every node: actors are started as on a cluster
 
 
@@ -31,6 +34,7 @@ class Installation:
     staging: str = "auto"
     cap_bytes: int = 2**30
     actor_labels: dict[str, str] = field(default_factory=dict)
+    sink: str = "lake.delta"
     runs: int = 0
     progress: list[Progress] = field(default_factory=list)
 
@@ -73,7 +77,7 @@ class Installation:
             run_id=f"run-{self.runs}-{id(self)}",
             settings=self.settings,
             spec=UnitSpec(endpoint=endpoint, dataset=datasets[0], config=config),
-            sink=Endpoint(endpoint_id="lake", template="lake.delta", config={"uri": str(self.folder / "lake")}),
+            sink=Endpoint(endpoint_id="lake", template=self.sink, config={ROOTS[self.sink]: str(self.folder / "lake")}),
             **task,  # type: ignore[arg-type]
         )
 
@@ -85,7 +89,13 @@ class Installation:
         seen: list[Progress] = []
         return launch([self.order()], seen.append, lambda: any(map(is_enough, seen)))[0]
 
+    def iceberg(self) -> Table:
+        catalog = SqlCatalog("ingest", uri=f"sqlite:///{self.folder}/lake/catalog.db")
+        return catalog.load_table(("e", self.unit.replace("-", "_")))
+
     def lake(self) -> pa.Table:
+        if self.sink == "lake.iceberg":
+            return self.iceberg().scan().to_arrow()
         return pa.table(DeltaTable(str(self.folder / "lake" / "e" / self.unit)).to_pyarrow_table())
 
     def ids(self) -> Counter[int]:

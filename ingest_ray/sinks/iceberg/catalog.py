@@ -37,6 +37,8 @@ Identifier = tuple[str, ...]
 NAME_CHARS = 100  # Glue and Hive take 128 and more
 OPENINGS = 5  # of a catalog that another process creates at the same time
 _LOCAL = re.compile(r"^(/|file:///)")
+_DURABLE = "ingest_ray.sinks.iceberg.file_io.DurableFileIO"
+_OF_OBJECTS = "ingest_ray.sinks.iceberg.file_io.ObjectFileIO"
 _UNSAFE_IN_PATHS = re.compile(r"[?#%]")
 _TABLE_PROPERTIES = {
     "format-version": "2",
@@ -109,8 +111,8 @@ class TableCatalog:
         properties = {name: value.get_secret_value() for name, value in config.options.items()}
         if self._warehouse is not None:
             properties.setdefault("warehouse", self._warehouse)
-            if _LOCAL.match(self._warehouse):
-                properties.setdefault("py-io-impl", "ingest_ray.sinks.iceberg.local_files.DurableFileIO")
+        is_local = self._warehouse is not None and _LOCAL.match(self._warehouse)
+        properties.setdefault("py-io-impl", _DURABLE if is_local else _OF_OBJECTS)
         if config.catalog == "sql":
             return self._open_sql(properties)
         if config.uri is not None:

@@ -40,11 +40,12 @@ from ingest_ray.sdk.errors import CommitUnknown, Fenced, IngestError, SinkReject
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.catalog import TableCatalog
 from ingest_ray.sinks.iceberg.errors import translate_error
-from ingest_ray.sinks.iceberg.local_files import make_files_durable
+from ingest_ray.sinks.iceberg.file_io import make_files_durable
 from ingest_ray.sinks.iceberg.snapshots import stage_snapshot
 
 LEDGER = "ingest.commit."
 SUMMARY = "ingest.sequence."
+RUN_ID = "ingest.run-id"
 MAIN = "main"
 SEARCHED_SNAPSHOTS = (
     1_000  # of others above the unit's last one; usually the newest snapshot of a table is the unit's own
@@ -237,7 +238,7 @@ def _summary(table: Table, target: Target | None, entry: LedgerEntry | None) -> 
     if target is not None and entry is not None:
         summary[SUMMARY + target.app_id] = str(entry.sequence)
         summary["ingest.epoch"] = str(entry.epoch)
-        summary["ingest.run-id"] = target.run_id
+        summary[RUN_ID] = target.run_id
     return {name: str(text) for name, text in summary.items()}
 
 

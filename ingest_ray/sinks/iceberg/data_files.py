@@ -19,7 +19,7 @@ from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
-from ingest_ray.sinks.iceberg.local_files import make_files_durable
+from ingest_ray.sinks.iceberg.file_io import make_files_durable
 
 BOUND_CHARS = 16  # as other writers of Iceberg: longer texts are cut, with the last character of an upper bound raised
 

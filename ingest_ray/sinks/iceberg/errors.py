@@ -1,5 +1,6 @@
 """Translates the errors of pyiceberg, of its catalogs and of the storage into those of `ingest_ray.sdk.errors`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,21 @@ from ingest_ray.sdk.errors import IngestError, SinkRejected, SinkUnavailable
 
 _AWAY = (RESTError, CommitStateUnknownException, requests.RequestException, sa.exc.DBAPIError, OSError)
 _DENIED = (UnauthorizedError, ForbiddenError, OAuthError)
+
+_OF_STORE = re.compile(r"AWS Error ([A-Z_]+)")
+_KEYS = "check s3.access-key-id, s3.secret-access-key and s3.session-token in options"
+_REFUSALS = {
+    "ACCESS_DENIED": "check what these credentials may do with the warehouse: list, read, write and delete",
+    "INVALID_ACCESS_KEY_ID": _KEYS,
+    "INVALID_CLIENT_TOKEN_ID": _KEYS,
+    "UNRECOGNIZED_CLIENT": _KEYS,
+    "SIGNATURE_DOES_NOT_MATCH": _KEYS,
+    "INVALID_SIGNATURE": _KEYS,
+    "MISSING_AUTHENTICATION_TOKEN": _KEYS,
+    "NO_SUCH_BUCKET": "check the bucket in warehouse",
+}
+"""The names of https://github.com/aws/aws-sdk-cpp/blob/main/src/aws-cpp-sdk-core/include/aws/core/client/CoreErrors.h and of S3's own,
+as Arrow prints them. What is not here may pass."""
 
 
 @contextmanager
@@ -52,6 +68,8 @@ def translate_error(name: str, error: Exception) -> IngestError:
         return SinkRejected(f"table '{name}' refused the write: {text}")
     if isinstance(error, pa.ArrowInvalid | pa.ArrowNotImplementedError):
         return SinkRejected(f"a value does not fit table '{name}': {text}")
+    if isinstance(error, OSError) and (found := _OF_STORE.search(text)) and found[1] in _REFUSALS:
+        return SinkRejected(f"the object store refused a request for table '{name}': {text}", hint=_REFUSALS[found[1]])
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
         return SinkUnavailable(f"table '{name}' cannot be reached: {text}", hint=hint_for(error))
     if isinstance(error, _AWAY):

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from pyarrow import fs
-from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table
 
 from ingest_ray.sdk.errors import ConfigError, SinkRejected
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
 from ingest_ray.sinks.iceberg.errors import translate_errors
+from ingest_ray.sinks.iceberg.file_io import arrow_io, file_system_of
 from ingest_ray.sinks.iceberg.layout.compaction import compact_once
-from ingest_ray.sinks.iceberg.local_files import file_system_of
 from ingest_ray.sinks.iceberg.manifests import list_files, live_entries
 from ingest_ray.sinks.maintenance import MaintenanceReport
 
@@ -53,7 +52,7 @@ def vacuum(catalog: TableCatalog, name: Identifier, location: str, keep_h: int, 
             kept = {snapshot.snapshot_id for snapshot in table.metadata.snapshots}
         named = set(_named_files(table, kept))
         old = [info for info in _old_files(table, before.timestamp()) if info.path not in named]
-        system, _ = file_system_of(_arrow_io(table), table.location())
+        system, _ = file_system_of(arrow_io(table), table.location())
         for info in old if not rehearse else []:
             system.delete_file(info.path)
     return MaintenanceReport(
@@ -76,7 +75,7 @@ def _kept_snapshots(table: Table, before: datetime) -> set[int]:
 
 def _named_files(table: Table, kept: Iterable[int]) -> Iterator[str]:
     """The paths, as the file system has them, of every file that the table's metadata or a kept snapshot names."""
-    io = _arrow_io(table)
+    io = arrow_io(table)
     yield file_system_of(io, table.metadata_location)[1]
     for entry in table.metadata.metadata_log:
         yield file_system_of(io, entry.metadata_file)[1]
@@ -96,7 +95,7 @@ def _named_files(table: Table, kept: Iterable[int]) -> Iterator[str]:
 
 
 def _old_files(table: Table, changed_before: float) -> list[fs.FileInfo]:
-    system, root = file_system_of(_arrow_io(table), table.location())
+    system, root = file_system_of(arrow_io(table), table.location())
     found: list[fs.FileInfo] = []
     for folder in ("data", "metadata"):
         selector = fs.FileSelector(f"{root}/{folder}", allow_not_found=True, recursive=True)
@@ -107,15 +106,6 @@ def _old_files(table: Table, changed_before: float) -> list[fs.FileInfo]:
 
 def _changed_at(info: fs.FileInfo) -> float:
     return info.mtime_ns / 1e9 if info.mtime_ns else now().timestamp()
-
-
-def _arrow_io(table: Table) -> PyArrowFileIO:
-    if not isinstance(table.io, PyArrowFileIO):
-        raise SinkRejected(
-            f"the files of table '{'.'.join(table.name())}' are reached through {type(table.io).__name__}, which lists none",
-            hint="leave py-io-impl out of options",
-        )
-    return table.io
 
 
 def _table(catalog: TableCatalog, name: Identifier) -> Table:

@@ -12,19 +12,14 @@ from typing import Literal
 import pyarrow as pa
 from pyiceberg.table import Table
 
-from ingest_ray.sdk.changes import has_changes, table_columns
 from ingest_ray.sdk.contracts import Misfit, SinkProgress
-from ingest_ray.sdk.errors import SinkRejected
 from ingest_ray.sdk.key_sums import KeyRange, KeySum
-from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, WriteMode
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.history.columns import (
     keeps_history,
     refuse_other_writing,
     table_columns_of,
-    with_validity,
-    without_history,
 )
 from ingest_ray.sinks.iceberg import table_reads
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
@@ -40,11 +35,9 @@ from ingest_ray.sinks.iceberg.commits import (
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.evolution import evolve_table
-from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
 from ingest_ray.sinks.iceberg.layout.compaction import compact_if_due
 from ingest_ray.sinks.iceberg.layout.creation import create_table
-from ingest_ray.sinks.iceberg.layout.divided_files import RowLayout, partition_texts, write_divided, written_columns
-from ingest_ray.sinks.iceberg.layout.handles import delete_listings, handle_of, prepared_files
+from ingest_ray.sinks.iceberg.layout.handles import delete_listings, prepared_files
 from ingest_ray.sinks.iceberg.layout.partition_spec import (
     clustered_by,
     refuse_names_of_partitions,
@@ -57,19 +50,19 @@ from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.manifests import has_no_rows, list_files
 from ingest_ray.sinks.iceberg.merge import erase_rows
 from ingest_ray.sinks.iceberg.prepared.group_commit import GroupCommit
+from ingest_ray.sinks.iceberg.prepared.slice_writer import SliceWriter
+from ingest_ray.sinks.iceberg.prepared.sweep import sweep_staged
 from ingest_ray.sinks.iceberg.table_schema import (
     file_schema,
     refuse_unsupported_table,
 )
 from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
 from ingest_ray.sinks.iceberg_template import IcebergConfig
-from ingest_ray.sinks.layout.ordering import sorted_rows
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
-from ingest_ray.sinks.prepared_changes import ChangeCounter, changes_schema
-from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
+from ingest_ray.sinks.parquet import staged_prefix
 from ingest_ray.sinks.type_mapping import map_schema
 from ingest_ray.sinks.value_conversion import convert_batch
-from ingest_ray.sinks.value_limits import convert_rows, find_all_misfits
+from ingest_ray.sinks.value_limits import find_all_misfits
 
 
 class IcebergSink:
@@ -79,7 +72,7 @@ class IcebergSink:
 
     def __init__(self, config: IcebergConfig) -> None:
         self._catalog = TableCatalog(config)
-        self._cached: tuple[object, tuple[TableFiles, pa.Schema, RowLayout, pa.Schema]] | None = None
+        self._slices = SliceWriter(self._catalog)
 
     def location(self, target: Target) -> str:
         return self._catalog.location(self._catalog.identifier(target))
@@ -120,54 +113,24 @@ class IcebergSink:
         with translate_errors(".".join(name)):
             return has_no_rows(table)
 
+    def adopts(self, target: Target, piece: Slice) -> bool:
+        """As `commit` decides: what it does not merge, it adds as it is."""
+        return piece.is_insert_only or not target.write.merges
+
+    def stage_files(
+        self, target: Target, piece: Slice, attempt: int, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> Prepared:
+        return self._slices.write(target, piece, schema, batches, staged_prefix(target.run_id, attempt))
+
+    def sweep_files(self, target: Target, run_id: str) -> int:
+        table = self._catalog.load(self._catalog.identifier(target))
+        if table is None:
+            return 0
+        with translate_errors(".".join(table.name())):
+            return sweep_staged(table, run_id)
+
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
-        started = time.monotonic()
-        name = self._catalog.identifier(target)
-        row_hash = RowHash()
-        is_change = target.write.merges and has_changes(schema)
-        files, table_fields, layout, whole = self._files_and_columns(
-            name, target, table_columns_of(target, table_columns(schema) if is_change else schema)
-        )
-        counter = ChangeCounter() if is_change else None
-        columns = changes_schema(without_history(table_fields, target)) if is_change else table_fields
-        source_columns = pa.schema(
-            [field for field in without_history(columns, target) if field.name not in PROVENANCE_COLUMNS]
-        )
-        provenance = Provenance(target.run_id, piece)
-
-        def rows() -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                row_hash.update(batch)
-                if counter is not None:
-                    counter.count(batch)
-                converted = convert_rows(batch, source_columns)
-                if keeps_history(target) and not is_change:
-                    converted = with_validity(target, converted, batch, provenance.ingested_at)
-                yield provenance.add_to(converted)
-
-        is_merged = (
-            target.write.merges and not piece.is_insert_only
-        )  # the later one of equal rows wins: their order stays
-        layout = layout.undivided() if is_merged or is_change else layout
-        with translate_errors(".".join(name)):
-            to_write = written_columns(columns, layout, whole)
-            written = write_divided(files, to_write, sorted_rows(rows(), columns, layout.cluster_by), layout)
-            handle = handle_of(files, written)
-        return Prepared(
-            slice_id=piece.slice_id,
-            rows=row_hash.rows,
-            bytes=sum(one.file.bytes for one in written),
-            row_hash=row_hash.hexdigest(),
-            is_insert_only=piece.is_insert_only,
-            payload={
-                "table": list(name),
-                **handle,
-                "ids": dict(ids_of(table_fields)),
-                "partition_by": None if is_merged or is_change else partition_texts(layout),
-                **(counter.payload if counter is not None else {}),
-            },
-            seconds=time.monotonic() - started,
-        )
+        return self._slices.write(target, piece, schema, batches)
 
     def commit(
         self, target: Target, schema: pa.Schema, epoch: int, sequence: int, group: Sequence[Prepared]
@@ -275,22 +238,6 @@ class IcebergSink:
         columns = table_columns_of(target, schema)
         name = self._catalog.identifier(target)
         return relayout(self._catalog, name, target, columns, epoch, self.location(target))
-
-    def _files_and_columns(
-        self, name: Identifier, target: Target, schema: pa.Schema
-    ) -> tuple[TableFiles, pa.Schema, RowLayout, pa.Schema]:
-        """Read once per run. Only the opening of a run changes the columns; the commit refuses columns that were changed meanwhile."""
-        cached, key = self._cached, (name, target.run_id, target.write, schema, target.layout)
-        if cached is not None and cached[0] == key:
-            return cached[1]
-        table = self._catalog.load(name)
-        if table is None:
-            raise SinkRejected(f"table '{'.'.join(name)}' is gone", hint="reset the unit to load it again")
-        with translate_errors(".".join(name)):
-            layout = written_layout(table, target, schema)
-            found = TableFiles.of(table), file_schema(table, target, schema), layout, arrow_schema(layout.schema)
-        self._cached = (key, found)
-        return found
 
 
 def _receipt(entry: LedgerEntry, sequence: int, location: str, started: float) -> Receipt:

@@ -11,15 +11,13 @@ import subprocess
 import sys
 import threading
 from datetime import datetime
-from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Any
 
-from deltalake import DeltaTable
-
 from ingest_ray.cdm import cdm_id
 from ingest_ray.simulators.atlassian import Simulation
+from tests.faults.lakes import Lake
 from tests.faults.proxy import Proxy
 from tests.faults.sources.source import Rows
 from tests.faults.sources.writer import Writer
@@ -78,7 +76,7 @@ class JiraSource:
         size = {"slice_issues": 25, "requests_at_once": 3}
         return {"template": "jira.http", "config": {"base_url": f"http://127.0.0.1:{self.proxy.port}", **login, **size}}
 
-    def rules(self) -> list[dict[str, Any]]:
+    def rules(self, write: str) -> list[dict[str, Any]]:
         rule = {"run_mode": "INCREMENTAL", "policy": {"cursor": "updated", "max_parallel": 3}}
         return [
             {"unit": self.unit, "mode": "cdm", "sink_endpoint": "lake", **rule},
@@ -160,14 +158,13 @@ class JiraSource:
         )
         return [item, *(_comment(number, one) for one in fields["comment"])]
 
-    def lake_rows(self, lake: Path) -> Rows:
-        table = DeltaTable(str(lake / self.table)).to_pyarrow_table()
-        items = table.select([*ITEM_COLUMNS, "_deleted_at"]).to_pylist()
+    def lake_rows(self, lake: Lake, write: str) -> Rows:
+        items = lake.read(self.table).select([*ITEM_COLUMNS, "_deleted_at"]).to_pylist()
         living = [row for row in items if row["_deleted_at"] is None]
         found = Rows(
             tuple(tuple(row[name]) if name == "labels" else row[name] for name in ITEM_COLUMNS) for row in living
         )
-        comments = DeltaTable(str(lake / self.endpoint / "jira.comments")).to_pyarrow_table().to_pylist()
+        comments = lake.read(f"{self.endpoint}/jira.comments").to_pylist()
         for row in comments:
             found[_comment(row["issue_id"], json.loads(row["payload"]))] += 1
         return found

@@ -1,7 +1,6 @@
 """MariaDB: `orders`, written in transactions of different length; after a kill it restarts on the same files and port."""
 
 import contextlib
-from pathlib import Path
 from random import Random
 from threading import Event
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pymysql
 
 from ingest_ray.testing.servers.mariadb import running_server
+from tests.faults.lakes import Lake
 from tests.faults.proxy import Proxy
 from tests.faults.sources.orders_table import orders_in_lake, orders_rule, write_orders
 from tests.faults.sources.source import Rows
@@ -53,8 +53,8 @@ class MariaSource:
     def endpoint_config(self) -> dict[str, Any]:
         return {"template": "jdbc.mysql", "config": {"url": f"mysql://root@127.0.0.1:{self.proxy.port}/{DATABASE}"}}
 
-    def rules(self) -> list[dict[str, Any]]:
-        return [orders_rule(self.unit)]
+    def rules(self, write: str) -> list[dict[str, Any]]:
+        return [orders_rule(self.unit, write)]
 
     def _connect(self) -> Any:
         connection = self._mariadb.connect(DATABASE)
@@ -78,8 +78,8 @@ class MariaSource:
             cursor.execute(SELECT)
             return Rows(cursor.fetchall())
 
-    def lake_rows(self, lake: Path) -> Rows:
-        return orders_in_lake(lake / self.table)
+    def lake_rows(self, lake: Lake, write: str) -> Rows:
+        return orders_in_lake(lake.read(self.table), write)
 
     def close(self) -> None:
         self.proxy.close()

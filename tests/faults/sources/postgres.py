@@ -14,6 +14,7 @@ from typing import Any
 import pg8000.dbapi
 import psutil
 
+from tests.faults.lakes import Lake
 from tests.faults.proxy import Proxy
 from tests.faults.sources.orders_table import orders_in_lake, orders_rule, write_orders
 from tests.faults.sources.source import Rows
@@ -64,8 +65,8 @@ class PostgresSource:
         url = f"postgresql://postgres@/postgres?host={Path(str(self.proxy.address)).parent}"
         return {"template": "jdbc.postgres", "config": {"url": url, "schemas": ["public"]}}
 
-    def rules(self) -> list[dict[str, Any]]:
-        return [orders_rule(self.unit)]
+    def rules(self, write: str) -> list[dict[str, Any]]:
+        return [orders_rule(self.unit, write)]
 
     def _connect(self) -> Any:
         return pg8000.dbapi.connect("postgres", database="postgres", unix_sock=self._socket)
@@ -99,8 +100,8 @@ class PostgresSource:
             cursor.execute(SELECT)
             return Rows(tuple(row) for row in cursor.fetchall())
 
-    def lake_rows(self, lake: Path) -> Rows:
-        return orders_in_lake(lake / self.table)
+    def lake_rows(self, lake: Lake, write: str) -> Rows:
+        return orders_in_lake(lake.read(self.table), write)
 
     def close(self) -> None:
         self.proxy.close()

@@ -1,9 +1,9 @@
 """The contract of a source of the campaign."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any, Protocol
 
+from tests.faults.lakes import Lake
 from tests.faults.proxy import Proxy
 from tests.faults.sources.writer import Writer
 
@@ -32,8 +32,8 @@ class Source(Protocol):
         """Template and config of the endpoint."""
         ...
 
-    def rules(self) -> list[dict[str, Any]]:
-        """The units, less endpoint, sink `lake` and look-back."""
+    def rules(self, write: str) -> list[dict[str, Any]]:
+        """The units, written as `orders_table.WRITES` has it where the source has orders; less endpoint, sink `lake` and look-back."""
         ...
 
     def kill(self) -> None: ...
@@ -44,7 +44,7 @@ class Source(Protocol):
 
     def rows(self) -> Rows: ...
 
-    def lake_rows(self, lake: Path) -> Rows:
+    def lake_rows(self, lake: Lake, write: str) -> Rows:
         """The same rows as they are in the lake."""
         ...
 

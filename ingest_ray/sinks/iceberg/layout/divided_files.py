@@ -93,8 +93,9 @@ class DividedFile:
 class DividedWriter:
     """`columns`: those of the files, with the constant column where the layout fills it."""
 
-    def __init__(self, files: TableFiles, columns: pa.Schema, layout: RowLayout) -> None:
+    def __init__(self, files: TableFiles, columns: pa.Schema, layout: RowLayout, prefix: str | None = None) -> None:
         self._files = files
+        self._prefix = prefix or "part-"
         self._columns = columns
         self._layout = layout
         self._kinds = value_types(layout.spec, layout.schema)
@@ -126,7 +127,7 @@ class DividedWriter:
     def _writer(self, partition: Encoded) -> RollingParquetWriter:
         if partition not in self._writers:
             self._writers[partition] = RollingParquetWriter(
-                self._columns, self._files.create, describe_columns, self._layout.file_bytes
+                self._columns, self._files.create, describe_columns, self._layout.file_bytes, self._prefix
             )
         return self._writers[partition]
 
@@ -153,9 +154,10 @@ def write_divided(
     layout: RowLayout,
     *,
     is_durable: bool = True,
+    prefix: str | None = None,
 ) -> list[DividedFile]:
-    """Writes rows as files that nothing names yet; leaves none behind where that fails."""
-    writer = DividedWriter(files, columns, layout)
+    """Writes rows as files that nothing names yet; leaves none behind where that fails. `prefix`: how their names begin."""
+    writer = DividedWriter(files, columns, layout, prefix)
     try:
         for batch in batches:
             writer.write(batch)

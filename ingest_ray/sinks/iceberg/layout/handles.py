@@ -19,14 +19,14 @@ PAYLOAD_BYTES = 48 * 1024
 LISTING = "listing"
 
 
-def handle_of(files: TableFiles, written: Sequence[DividedFile]) -> dict[str, JsonValue]:
+def handle_of(files: TableFiles, written: Sequence[DividedFile], prefix: str = "") -> dict[str, JsonValue]:
     described = [one.fields for one in written]
     if len(json.dumps(described)) <= PAYLOAD_BYTES:
         return {"files": list(described)}
     short = [{**one, "stats": ""} for one in described]
     if len(json.dumps(short)) <= PAYLOAD_BYTES:
         return {"files": list(short)}
-    name = f"listing-{uuid.uuid4()}.json"
+    name = f"{prefix}listing-{uuid.uuid4()}.json"
     with files.create(name) as out:
         out.write(json.dumps(described).encode())
     files.make_durable([name])

@@ -1,7 +1,9 @@
-"""Files of a local warehouse, durable before anything names them.
+"""How pyiceberg reaches the files of tables: durable on a local disk before anything names them, by few requests in an object store.
 
 pyiceberg writes a table's metadata without `fsync`; after a power failure the catalog, a database that is durable, could name a file
-that is empty.
+that is empty. And Arrow begins an upload in parts for every file that it opens, three requests for a file of any size; where it may
+open later, a file of less than one part is one request (`allow_delayed_open`,
+https://arrow.apache.org/docs/python/generated/pyarrow.fs.S3FileSystem.html).
 """
 
 import os
@@ -10,8 +12,12 @@ from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
+from pyiceberg.io import S3_RETRY_STRATEGY_IMPL
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+from pyiceberg.table import Table
 from pyiceberg.utils.concurrent import ExecutorFactory
+
+from ingest_ray.sdk.errors import SinkRejected
 
 
 class DurableFileIO(PyArrowFileIO):
@@ -20,6 +26,17 @@ class DurableFileIO(PyArrowFileIO):
     def new_output(self, location: str) -> PyArrowFile:
         plain = super().new_output(location)
         return _DurableFile(location, plain._path, plain._filesystem)
+
+
+class ObjectFileIO(PyArrowFileIO):
+    """Named by the catalog property `py-io-impl` for other warehouses."""
+
+    def _initialize_s3_fs(self, netloc: str | None) -> fs.FileSystem:
+        plain = super()._initialize_s3_fs(netloc)
+        if S3_RETRY_STRATEGY_IMPL in self.properties:  # which a file system does not tell
+            return plain
+        make, (options,) = plain.__reduce__()
+        return make({**options, "allow_delayed_open": True})
 
 
 class _DurableFile(PyArrowFile):
@@ -75,6 +92,16 @@ def make_durable(paths: list[str]) -> None:
 def local_path(location: str) -> str | None:
     """The path of a local file; None for an object store."""
     return location.removeprefix("file://") if location.startswith(("/", "file:///")) else None
+
+
+def arrow_io(table: Table) -> PyArrowFileIO:
+    """The table's files, where Arrow reaches them: folders can be listed then."""
+    if not isinstance(table.io, PyArrowFileIO):
+        raise SinkRejected(
+            f"the files of table '{'.'.join(table.name())}' are reached through {type(table.io).__name__}, which lists none",
+            hint="leave py-io-impl out of options",
+        )
+    return table.io
 
 
 def file_system_of(io: PyArrowFileIO, location: str) -> tuple[fs.FileSystem, str]:
