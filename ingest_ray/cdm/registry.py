@@ -5,13 +5,13 @@ from unit id to mapper. A template's mappers are loaded on the first look-up.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 import pyarrow as pa
 
 from ingest_ray.cdm.mapping import CdmMapper, MapContext, RowMapper
 from ingest_ray.cdm.models import MODELS
+from ingest_ray.registry.installed import installed_points
 from ingest_ray.registry.shape import HINT, check_methods, load_plugin, title
 from ingest_ray.sdk.errors import CdmModeUnavailable, ConfigError, RecordError
 from ingest_ray.sdk.types import Dataset, Endpoint
@@ -84,7 +84,7 @@ def _load(template: str) -> None:
 
 
 def _installed_mappers(template: str) -> Iterator[tuple[str, CdmMapper]]:
-    for point in entry_points(group=MAPPERS, name=template):
+    for point in installed_points(MAPPERS, template):
         mappers = load_plugin(point)
         if not isinstance(mappers, Mapping):
             kind = type(mappers).__name__

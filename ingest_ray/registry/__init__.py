@@ -4,8 +4,8 @@ A plug-in is checked when it is loaded, see `shape.py`.
 """
 
 from functools import cache
-from importlib.metadata import entry_points
 
+from ingest_ray.registry.installed import forget_installed, installed_names, installed_points
 from ingest_ray.registry.shape import (
     check_family,
     check_methods,
@@ -26,22 +26,16 @@ DATABASE_LOGINS = "ingest_ray.database_logins"
 
 
 def strategy_templates() -> list[str]:
-    return list(_names(STRATEGIES))
+    return list(installed_names(STRATEGIES))
 
 
 def sink_templates() -> list[str]:
-    return list(_names(SINKS))
+    return list(installed_names(SINKS))
 
 
 def secret_schemes() -> tuple[str, ...]:
     """The schemes of references to secrets that have a store."""
-    return _names(SECRET_STORES)
-
-
-@cache
-def _names(group: str) -> tuple[str, ...]:
-    """Read once: it reads the metadata of every installed package, which takes 10 ms."""
-    return tuple(sorted({point.name for point in entry_points(group=group)}))
+    return installed_names(SECRET_STORES)
 
 
 @cache
@@ -52,7 +46,7 @@ def strategy_for(template: str) -> Strategy:
         StrategyMissing: no installed package has it.
         ConfigError: it cannot be loaded, or does not have the shape of the contract.
     """
-    for point in entry_points(group=STRATEGIES, name=template):
+    for point in installed_points(STRATEGIES, template):
         strategy: Strategy = load_plugin(point)
         check_strategy(strategy, point)
         return strategy
@@ -70,7 +64,7 @@ def sink_family(template: str) -> SinkFamily:
         SinkMissing: no installed package has it.
         ConfigError: it cannot be loaded, or does not have the shape of the contract.
     """
-    for point in entry_points(group=SINKS, name=template):
+    for point in installed_points(SINKS, template):
         family: SinkFamily = load_plugin(point)
         check_family(family, point)
         return family
@@ -87,7 +81,7 @@ def secret_store(scheme: str) -> SecretStore:
     Raises:
         ConfigError: there is none, it cannot be loaded, or does not have the shape of the contract.
     """
-    for point in entry_points(group=SECRET_STORES, name=scheme):
+    for point in installed_points(SECRET_STORES, scheme):
         store: SecretStore = load_plugin(point)
         check_methods(store, methods_of(SecretStore), title(point))
         return store
@@ -103,11 +97,13 @@ def database_login(kind: str) -> DatabaseLogin:
     Raises:
         ConfigError: there is none, it cannot be loaded, or does not have the shape of the contract.
     """
-    for point in entry_points(group=DATABASE_LOGINS, name=kind):
+    for point in installed_points(DATABASE_LOGINS, kind):
         login: DatabaseLogin = load_plugin(point)
         check_methods(login, methods_of(DatabaseLogin), title(point))
         return login
-    raise ConfigError(f"there is no login '{kind}'", hint=f"installed: {', '.join(_names(DATABASE_LOGINS)) or 'none'}")
+    raise ConfigError(
+        f"there is no login '{kind}'", hint=f"installed: {', '.join(installed_names(DATABASE_LOGINS)) or 'none'}"
+    )
 
 
 def open_sink(endpoint: Endpoint) -> Sink:
@@ -126,7 +122,8 @@ def open_models(endpoint: Endpoint) -> ModelSink:
 
 def forget() -> None:
     """Forgets what was found, so that entry points are read again."""
-    for found in (_names, strategy_for, sink_family, secret_store, database_login):
+    forget_installed()
+    for found in (strategy_for, sink_family, secret_store, database_login):
         found.cache_clear()
 
 

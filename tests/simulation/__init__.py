@@ -8,6 +8,7 @@ events. Simulated: the source, staging, the sink, the KV, clocks, processes and 
     worlds               the protocol over an abstract source and sink, or one of them the product's code for databases
     logs                 a simulated database with a log of its changes, under the product's slots, planner and reader
     databases            simulated databases under the product's horizons, planner and SQL sinks
+    lakes                a simulated object store under the product's sink of plain Parquet files: manifests, pointer, layouts, compaction
     source_table         the source: inserts, updates, deletes, open transactions, late rows
     integer_strategy     its strategy: full load along the key, then along the cursor; with look-back and rows ahead
     simulated_kv, simulated_sink, simulated_staging     with lost answers, late requests, lost pages

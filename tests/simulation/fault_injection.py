@@ -60,14 +60,16 @@ WORLD_FAULTS = (
     "source: values of a sequence in blocks",
     "source: zone unknown",
     "sink: DDL that commits",
+    "sink: compacted",
     "sink: default engine without transactions",
+    "sink: laid out anew",
     "sink: rows of a model without versions",
     "sink: second unit of a model",
     "sink: second unit of a table refused",
     "sink: table made by others",
     "sink: table without transactions",
 )
-"""What the world of a history has by itself: see `databases`."""
+"""What the world of a history has by itself: see `databases` and `lakes`."""
 
 
 @dataclass

@@ -17,6 +17,9 @@ from tests.simulation.databases.sink_events import SinkEvents
 from tests.simulation.databases.sql_sink_server import SqlSinkServer
 from tests.simulation.fault_injection import FaultInjector
 from tests.simulation.invariants import InvariantChecker, Violation
+from tests.simulation.lakes.lake_events import LakeEvents
+from tests.simulation.lakes.object_store import ObjectStore
+from tests.simulation.lakes.parquet_sink_server import ParquetSinkServer
 from tests.simulation.logs.log_checks import LogChecker
 from tests.simulation.logs.log_run import LogRun
 from tests.simulation.logs.log_server import LogTable
@@ -28,7 +31,7 @@ from tests.simulation.simulated_kv import SimulatedKv
 from tests.simulation.simulated_run import SimulatedRun
 from tests.simulation.simulated_sink import Server, SimulatedUnitWriter, SinkServer
 from tests.simulation.simulated_staging import SimulatedStaging
-from tests.simulation.worlds import LOG, SQL_SINK, WORLDS, draw_table, strategy_of
+from tests.simulation.worlds import LAKE, LOG, SQL_SINK, WORLDS, draw_table, strategy_of
 
 MAX_STEPS = 20_000  # a history has a few hundred; one that does not end is a violation
 KEYS = 24
@@ -57,18 +60,18 @@ class History:
         self.faults = FaultInjector.draw(self.random)
         self.scheduler = Scheduler(self.random, is_traced=is_traced)
         self.table, self.write = draw_table(self.world, self.random, self.faults)
-        self.sink_events: SinkEvents | None = None
+        self.sink_events: SinkEvents | LakeEvents | None = None
         if self.random.random() < 0.2:
             self.table.bad = frozenset(self.random.sample(range(KEYS), 3)) if self.world != LOG else frozenset()
         self.checker = LogChecker(self.table) if self.world == LOG else InvariantChecker(self.table)
         self.table.on_commit = self.checker.check_source_commit
         is_mapped = self.world != LOG and self.write == "upsert" and self.random.random() < 0.4
         refused = frozenset(key for key in sorted(self.table.bad) if self.random.random() < 0.5)
+        self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
         self.server = self._draw_server(is_mapped, refused)
         self.checker.has_row = self.server.has_row
         self.loses_logs = self.world == LOG and self.random.random() < 0.4
         self.runs: list[SimulatedRun] = []
-        self.kv = SimulatedKv(self.scheduler, self.faults, self.checker)
         self.staging = SimulatedStaging(self.scheduler, self.faults)
         self.unit_writer = SimulatedUnitWriter(self.server, self.scheduler, self.faults, self.staging)
         self.strategies: dict[str, RowSource] = {}
@@ -85,6 +88,10 @@ class History:
             self.checker.log.on_slot_moved = self.checker.check_slot
             self.checker.server.adopts_files = self.adopts_files
             return self.checker.server
+        if self.world == LAKE:
+            lake = ParquetSinkServer(self.write, self.checker, ObjectStore(self.scheduler, self.faults))
+            self.sink_events = LakeEvents(self.random, self.faults, self.scheduler, lake, self.kv)
+            return lake
         if self.world != SQL_SINK:
             return SinkServer(self.write, self.checker, is_mapped, refused, self.adopts_files and not is_mapped)
         database = MariaServer(self.scheduler, self.faults)
@@ -310,6 +317,8 @@ class History:
             self._load_again()
             self._finish(tries=1)
         self.checker.check_final_rows(self.write, self.server.shown, self.server.newest)
+        if isinstance(self.server, ParquetSinkServer):
+            self.server.check_readers()
         self._check_state()
 
     def _finish(self, tries: int) -> None:

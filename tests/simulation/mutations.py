@@ -21,8 +21,9 @@ from ingest_ray.state.lease import Lease
 from ingest_ray.state.writer import StateWriter
 from tests.simulation.databases.mutations import SINK_MUTATIONS, SOURCE_MUTATIONS
 from tests.simulation.history import History
+from tests.simulation.lakes.mutations import LAKE_MUTATIONS
 from tests.simulation.logs.mutations import LOG_MUTATIONS
-from tests.simulation.worlds import DATABASE, LOG, PROTOCOL, SQL_SINK
+from tests.simulation.worlds import DATABASE, LAKE, LOG, PROTOCOL, SQL_SINK
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 SHOWN_BY_FILE = Path(__file__).with_name("shown_by.json")
@@ -317,6 +318,7 @@ MUTATIONS: Mapping[str, tuple[str, Patch]] = {
         (DATABASE, SOURCE_MUTATIONS),
         (SQL_SINK, SINK_MUTATIONS),
         (LOG, LOG_MUTATIONS),
+        (LAKE, LAKE_MUTATIONS),
     )
     for patch in patches
 }

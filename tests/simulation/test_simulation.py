@@ -12,7 +12,7 @@ from tests.simulation.fault_injection import FAULTS, WORLD_FAULTS
 from tests.simulation.history import History
 from tests.simulation.logs.log_server import LOG_FAULTS
 from tests.simulation.mutations import MUTATIONS, SHOWN_BY_FILE, first_violation
-from tests.simulation.worlds import DATABASE, LOG, PROTOCOL, SQL_SINK
+from tests.simulation.worlds import DATABASE, LAKE, LOG, PROTOCOL, SQL_SINK
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,7 @@ HISTORIES = {
     DATABASE: 100,
     SQL_SINK: 30,
     LOG: 60,
+    LAKE: 10,
 }  # about as many seconds as 1,000 of the protocol alone
 MOST_HISTORIES = 3_000
 PINNED = {

@@ -1,5 +1,5 @@
 """The worlds of histories: the protocol over an abstract source and sink, a database as source, a database
-as sink, changes from a log."""
+as sink, changes from a log, a lake as sink."""
 
 from random import Random
 
@@ -13,8 +13,8 @@ from tests.simulation.logs.log_strategy import LogStrategy
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.source_table import SourceTable
 
-PROTOCOL, DATABASE, SQL_SINK, LOG = "protocol", "database", "sql sink", "log"
-WORLDS = (*[PROTOCOL] * 10, *[DATABASE] * 5, *[SQL_SINK] * 2, *[LOG] * 5)  # how often each is drawn
+PROTOCOL, DATABASE, SQL_SINK, LOG, LAKE = "protocol", "database", "sql sink", "log", "lake"
+WORLDS = (*[PROTOCOL] * 10, *[DATABASE] * 5, *[SQL_SINK] * 2, *[LOG] * 5, *[LAKE] * 2)  # how often each is drawn
 
 
 def draw_table(world: str, random: Random, faults: FaultInjector) -> tuple[SourceTable, str]:
@@ -24,7 +24,7 @@ def draw_table(world: str, random: Random, faults: FaultInjector) -> tuple[Sourc
         return DatabaseTable(random, traits, faults.note), traits.write
     if world == LOG:
         return LogTable(random, faults.note), random.choice(["upsert", "upsert", "append"])
-    write = random.choice(["upsert", "upsert", "append", "replace"])
+    write = random.choice(["append", "replace"] if world == LAKE else ["upsert", "upsert", "append", "replace"])
     lookback = random.choice([0, 0, 6]) if write == "upsert" else 0
     return SourceTable(random, random.randint(1, 3), lookback), write
 
