@@ -85,22 +85,28 @@ def leading_end(scope: Scope) -> Position | None:
 
 def settled(state: SegmentState) -> SegmentState:
     """Drops complete scopes and moves the watermark as far as they allow, never back."""
-    watermark, is_loaded, advanced = state.watermark, state.is_loaded, state.advanced
+    watermark, is_loaded, advanced, history = state.watermark, state.is_loaded, state.advanced, state.history
     loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD]
     advances = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
     repeats = [scope for scope in state.scopes if scope.effect is Effect.REPEAT and not is_complete(scope)]
     if loads and all(is_complete(scope) for scope in loads):
         horizons = [scope.horizon for scope in loads if scope.horizon is not None]
         watermark = horizons[0] if horizons else watermark
-        is_loaded, advanced, loads = True, loads[0].clock, []
+        is_loaded, advanced, history, loads = True, loads[0].clock, loads[0].history, []
     while advances and not loads:
         watermark = leading_end(advances[0])
         if not is_complete(advances[0]):
             break
-        advanced = advances.pop(0).clock
+        advanced, history = advances[0].clock, advances.pop(0).history or history
     scopes = (*loads, *advances, *repeats)
     ended = [scope for scope in state.scopes if scope not in scopes]
-    update = {"watermark": watermark, "is_loaded": is_loaded, "scopes": scopes, "advanced": advanced}
+    update = {
+        "watermark": watermark,
+        "is_loaded": is_loaded,
+        "scopes": scopes,
+        "advanced": advanced,
+        "history": history,
+    }
     clock = ended[-1].clock if ended else None
     if clock is not None and clock.settled_s is not None and not repeats:
         # A run plans its repeats with its advance: the rows below that advance were read again, or there were none.
@@ -130,7 +136,8 @@ def opened(
         old = stored.get(scope.scope_id)
         if old is not None and scope.is_resumable:
             is_insert_only = old.is_insert_only and scope.is_insert_only
-            scopes.append(renumbered(old.model_copy(update={"is_insert_only": is_insert_only})))
+            kept = {"is_insert_only": is_insert_only, "history": scope.history or old.history}
+            scopes.append(renumbered(old.model_copy(update=kept)))
             continue
         is_restart |= scope.effect is Effect.LOAD and (old is not None or state.is_loaded)
         is_insert_only = scope.is_insert_only and is_target_empty

@@ -160,7 +160,7 @@ class Run:
                     return None
                 placed = plan_unit(context, state, stack, goes_to_ray=is_for_ray)
                 if placed.plan_summary is not None and not placed.plan_summary.scopes:
-                    state.skip_unchanged(placed.plan_summary.unchanged_until)
+                    state.skip_unchanged(placed.plan_summary.unchanged_until, placed.plan_summary.history)
                     return AttemptResult(RunState.SUCCEEDED)
                 if placed.planner is not None and placed.plan_summary is not None:
                     if placed.is_inline:

@@ -20,7 +20,7 @@ from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import ConfigError, Fenced, TargetChanged
-from ingest_ray.sdk.types import Island, Learned, Position, Scope, SegmentState
+from ingest_ray.sdk.types import Island, Learned, LogHistory, Position, Scope, SegmentState
 from ingest_ray.state.commit_history import with_commit, with_past
 from ingest_ray.state.documents import (
     ClaimDocument,
@@ -232,12 +232,13 @@ class StateWriter(ReturnableState):
         self._fold(self._intent)
         reached("state:after-fold")
 
-    def skip_unchanged(self, until: Mapping[str, Position]) -> None:
+    def skip_unchanged(self, until: Mapping[str, Position], history: LogHistory | None = None) -> None:
         """Moves watermarks over a part of the source's log without a change: there is nothing to commit."""
         for segment, position in until.items():
             state = self._state_of(segment)
             if state.is_loaded and not state.scopes and state.watermark != position:
-                self._put_segment(state.model_copy(update={"watermark": position}))
+                update = {"watermark": position, "history": history or state.history}
+                self._put_segment(state.model_copy(update=update))
 
     def learn(self, learned: Learned) -> None:
         if learned != self._unit.learned:

@@ -22,6 +22,7 @@ from ingest_ray.sdk.types import (
     Horizon,
     Interval,
     Learned,
+    LogHistory,
     Model,
     Position,
     Scope,
@@ -43,6 +44,7 @@ class PlanSummary(Model):
     more_rounds: int = 0
     """Of a log: how many more plans like this one follow until its end."""
     unchanged_until: dict[str, Position] = Field(default_factory=dict)
+    history: LogHistory | None = None
     """Of a log: segments without a change up to a position."""
 
     @property
@@ -124,6 +126,7 @@ class Planner:
             scopes=tuple(scopes),
             more_rounds=self._probe.more_rounds,
             unchanged_until=dict(self._probe.unchanged_until or {}),
+            history=self._probe.history,
         )
 
     def _plan_scopes(self, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:

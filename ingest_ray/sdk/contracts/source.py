@@ -16,6 +16,7 @@ from ingest_ray.sdk.types import (
     Endpoint,
     Horizon,
     Interval,
+    LogHistory,
     Piece,
     Position,
     Scope,
@@ -50,6 +51,8 @@ class Probe:
     """Of a log: how many more plans like this one follow until its end."""
     unchanged_until: Mapping[str, Position] | None = None
     """Of a log: segments without a change up to a position, to which their watermarks may be moved without a commit."""
+    history: LogHistory | None = None
+    """Of the log that those positions are of."""
 
 
 @dataclass(frozen=True)

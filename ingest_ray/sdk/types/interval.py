@@ -44,3 +44,12 @@ class Horizon(Model):
     note: str | None = None
     clock: SourceClock | None = None
     """The clock that it was taken from; None: unknown, or the axis has none."""
+
+
+class LogHistory(Model):
+    """Which history of a log positions are of: another server, or one that went back, gives them to other changes."""
+
+    server: str
+    timeline: int = 0
+    seen: Position | None = None
+    """Up to here the log may have transactions whose rows were read; None: not known."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import Field, JsonValue
 
-from ingest_ray.sdk.types.interval import Axis, Interval, Position, SourceClock
+from ingest_ray.sdk.types.interval import Axis, Interval, LogHistory, Position, SourceClock
 from ingest_ray.sdk.types.model import Model
 
 
@@ -53,6 +53,8 @@ class Scope(Model):
     done: tuple[Island, ...] = ()
     clock: SourceClock | None = None
     """The source's clock when it was planned: all its rows are read later."""
+    history: LogHistory | None = None
+    """Of the log that its positions are of; None where it is not known, or where there is no log."""
 
 
 class SegmentState(Model):
@@ -68,6 +70,8 @@ class SegmentState(Model):
     """The clock that the watermark was taken from; None where it is not known."""
     verified: SourceClock | None = None
     """A clock since which all was read that a look-back reads again; None where it is not known."""
+    history: LogHistory | None = None
+    """Of the log that the watermark is of; None where it is not known, as in checkpoints of older versions."""
 
 
 class Piece(Model):

@@ -1,4 +1,5 @@
-"""A standby that is promoted: with synchronised slots the units go on without a gap; without them they say that the log is gone."""
+"""A standby that is promoted: with synchronised slots the units go on without a gap; without them, or where the standby lost transactions
+that were read, they say that the log is gone."""
 
 import shutil
 import tempfile
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from ingest_ray.engine.steps.unit_layout import unit_key_of
+from ingest_ray.kv import open_state
+from ingest_ray.state import reset_state
 from ingest_ray.testing.servers.postgres import Postgres, missing
 from ingest_strategies.jdbc.postgres.changes.slot import shared_name
 from tests.changes.log_world import assert_equal, log_world
@@ -86,8 +90,11 @@ def pair() -> Iterator[Pair]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def at_standby(world: TableWorld, pair: Pair) -> TableWorld:
-    endpoint = world.endpoint.model_copy(update={"config": {**world.endpoint.config, "url": pair.standby.url}})
+def at_standby(world: TableWorld, pair: Pair, user: str = "postgres") -> TableWorld:
+    config = {**world.endpoint.config, "url": pair.standby.url_of(user)}
+    if user != "postgres":
+        config["publication"] = shared_name(world.endpoint)  # this role owns no table
+    endpoint = world.endpoint.model_copy(update={"config": config})
     return replace(world, endpoint=endpoint, execute=pair.standby.run)
 
 
@@ -116,7 +123,45 @@ def is_synchronised(world: TableWorld, pair: Pair) -> bool:
     return bool(pair.standby.run(sql.format(shared_name(world.endpoint)))[0][0])
 
 
-def test_units_go_on_at_a_standby_that_has_the_slot(tmp_path: Path, pair: Pair) -> None:
+def stop_receiving(pair: Pair) -> None:
+    """The standby is slow, or cut off: readers of the primary's log do not wait for it."""
+    replayed(pair)
+    pair.primary.run("ALTER SYSTEM SET synchronized_standby_slots = ''")
+    pair.standby.run("ALTER SYSTEM SET primary_conninfo = ''")
+    for server in (pair.primary, pair.standby):
+        server.run("SELECT pg_reload_conf()")
+    wait_for(lambda: pair.standby.run("SELECT count(*)::int FROM pg_stat_wal_receiver")[0][0] == 0)
+
+
+def test_a_standby_that_lost_transactions_which_were_read_is_noticed(tmp_path: Path, pair: Pair) -> None:
+    pair.primary.run("CREATE TABLE t (id serial PRIMARY KEY, name text); INSERT INTO t (name) VALUES ('first')")
+    with log_world(tmp_path, pair.primary) as world:
+        run_until_shared(world, pair.primary)
+        wait_for(lambda: is_synchronised(world, pair))
+        stop_receiving(pair)
+        pair.primary.run("INSERT INTO t (id, name) VALUES (1001, 'lost'); DELETE FROM t WHERE id = 1")
+        world.run()
+        assert {row["id"] for row in world.rows()} >= {1001}
+        pair.promote()
+        pair.standby.run("INSERT INTO t (id, name) SELECT 2000 + i, repeat('x', 1000) FROM generate_series(1, 1000) i")
+        after = at_standby(world, pair)
+        failed = attempt(after)
+        assert code_of(failed) == "E_LOG_GONE", after.verify(with_values=True)
+        assert failed.error is not None
+        assert "transactions were read that the server lost" in failed.error.message
+        assert "timeline 1 ended at" in failed.error.message
+        order = after.order()
+        reset_state(open_state(order.settings), unit_key_of(order))
+        after.run()
+        assert {1001} <= {row["id"] for row in after.rows()}
+        after.verify(with_values=True, repair=True, allow_deletes=True)
+        assert_equal(after)
+        pair.primary.run = pair.standby.run  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("user", ["postgres", "plain"])
+def test_units_go_on_at_a_standby_that_has_the_slot(user: str, tmp_path: Path, pair: Pair) -> None:
+    pair.primary.run("CREATE ROLE plain LOGIN REPLICATION; GRANT pg_read_all_data TO plain")
     pair.primary.run("CREATE TABLE t (id serial PRIMARY KEY, name text); INSERT INTO t (name) VALUES ('first')")
     with log_world(tmp_path, pair.primary) as world:
         run_until_shared(world, pair.primary)
@@ -126,7 +171,7 @@ def test_units_go_on_at_a_standby_that_has_the_slot(tmp_path: Path, pair: Pair) 
         replayed(pair)
         pair.promote()
         pair.standby.run("INSERT INTO t (name) VALUES ('at the new primary')")
-        after = at_standby(world, pair)
+        after = at_standby(world, pair, user)
         read = after.run().rows.read
         assert read >= 4
         assert_equal(after)

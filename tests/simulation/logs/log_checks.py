@@ -51,7 +51,7 @@ class LogChecker(InvariantChecker):
         slot = self.log.slots.get(self.log.main_slot) or self.log.slots.get(self.log.shared_slot)
         if slot is None or slot.is_lost:
             return  # it is wrong where the slot was lost before the load was planned; the next round ends with E_LOG_GONE
-        if server.is_tainted or watermark < max(server.highest, server.load_end):
+        if server.is_tainted or self.log.lost_transactions or watermark < max(server.highest, server.load_end):
             return
         if server.write == "append":
             self._check_appended(watermark)

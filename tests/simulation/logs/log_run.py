@@ -85,10 +85,14 @@ class LogRun(SimulatedRun):
     def _note_plan(self, writer: StateWriter, probe: Probe, planned: Sequence[Scope]) -> None:
         until = dict(probe.unchanged_until or {})
         self._context.reporter.plan_summary = PlanSummary(
-            strategy="log", scopes=tuple(planned), more_rounds=probe.more_rounds, unchanged_until=until
+            strategy="log",
+            scopes=tuple(planned),
+            more_rounds=probe.more_rounds,
+            unchanged_until=until,
+            history=probe.history,
         )
         if not planned:
-            writer.skip_unchanged(until)
+            writer.skip_unchanged(until, probe.history)
 
 
 def retry(request: Callable[[], T]) -> T:

@@ -19,6 +19,8 @@ LOG_FAULTS = (
     "log: slot invalidated",
     "log: slot moved by another reader",
     "log: server restarted",
+    "log: standby promoted",
+    "log: standby promoted that lost transactions",
     "log: slot went back",
     "log: transaction rolled back",
     "log: key changed",
@@ -90,6 +92,11 @@ class LogTable(SourceTable):
         self.locks: dict[str, Process] = {}
         self.restarts = 0
         self.has_lost_logs = False
+        self.timeline = 1
+        self.left_at: dict[int, int] = {}
+        """Where each older timeline ended."""
+        self.lost_transactions = False
+        """Some that a sink may have."""
         self.looked_up: set[int] = set()
         """Keys whose rows a reader of the log read from the table itself: in the sink they may be ahead."""
         self.running: list[LogTransaction] = []
@@ -220,8 +227,27 @@ class LogTable(SourceTable):
         elif draw < 0.24:
             self.note("log: slot moved by another reader")
             slot.confirmed = slot.flushed = max(slot.confirmed, self.end)
+        elif draw < 0.36:
+            self.promote()
         else:
             self.restart()
+
+    def promote(self) -> None:
+        """A standby goes on where it has received the log; its slots are where they were when it last heard of them."""
+        newest = [some.lsn for some in self.log[-4:] if some.lsn is not None and some.lsn > FIRST_LSN]
+        has_all = not newest or self.random.random() < 0.4
+        self.restart()
+        self.left_at[self.timeline] = end = self.end if has_all else self.random.choice(newest)
+        self.timeline += 1
+        self.note("log: standby promoted" if has_all else "log: standby promoted that lost transactions")
+        if has_all:
+            return
+        self.has_lost_logs = self.lost_transactions = True
+        self.log = [some for some in self.log if some.lsn is not None and some.lsn < end]
+        self.states = [some for some in self.states if some[0] < end]
+        self.end, self.rows = end, dict(self.states[-1][1])
+        for slot in self.slots.values():
+            slot.confirmed = slot.flushed = min(slot.confirmed, end)
 
     def restart(self) -> None:
         """Open transactions are rolled back; committed ones are visible; slots are as they were flushed."""

@@ -72,6 +72,10 @@ class LogSession:
             raise SourceUnavailable("the server was restarted")
 
     def _answer(self, sql: str) -> list[tuple[Any, ...]]:
+        if "pg_control_system" in sql:
+            return [("simulated", self.table.timeline, lsn_text(self.table.end))]
+        if "pg_read_file" in sql:
+            return [("".join(f"{number}\t{lsn_text(end)}\tpromoted\n" for number, end in self.table.left_at.items()),)]
         if "pg_copy_logical_replication_slot" in sql:
             name, to = _texts(sql)
             self._found(name)

@@ -13,7 +13,15 @@ from ingest_ray.state.writer import StateWriter
 from ingest_strategies.jdbc.changes.change import Change
 from ingest_strategies.jdbc.changes.change_rows import RowWriter
 from ingest_strategies.jdbc.changes.net_changes import NetChanges
-from ingest_strategies.jdbc.postgres.changes import change_log, log_reader, shared_slot, slot, unit_slot
+from ingest_strategies.jdbc.postgres.changes import (
+    change_log,
+    log_parts,
+    log_reader,
+    shared_slot,
+    slot,
+    timeline,
+    unit_slot,
+)
 from ingest_strategies.jdbc.postgres.changes.change_log import PostgresLog
 from ingest_strategies.jdbc.postgres.changes.log_parts import LogPart
 from ingest_strategies.jdbc.postgres.changes.lsn import number_of, position_of
@@ -266,7 +274,32 @@ def part_of_another_interval_taken(patch: pytest.MonkeyPatch) -> None:
     _parts_said_to_be_whole(patch)
 
 
+def history_of_the_log_not_compared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(change_log, "require_history", lambda session, *given: timeline.read_history(session))
+
+
+def scope_of_a_lost_history_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """What was planned on the old primary, up to where its log ended; of the new one it may be the future."""
+    patch.setattr(change_log, "_is_kept", lambda *given: True)
+    patch.setattr(log_parts, "read_log_end", lambda session: 2**63)
+    patch.setattr(log_reader, "require_planned_history", lambda *given: None)
+
+
+def load_compared_by_its_position_only(patch: pytest.MonkeyPatch) -> None:
+    """And not by what its snapshot has."""
+    read = timeline.read_history
+
+    def early(session: Any) -> Any:
+        found = read(session)
+        return found and found.model_copy(update={"seen": ("0/0",)})
+
+    patch.setattr(timeline, "read_history", early)
+
+
 LOG_MUTATIONS: Sequence[Patch] = (
+    history_of_the_log_not_compared,
+    scope_of_a_lost_history_goes_on,
+    load_compared_by_its_position_only,
     shared_slot_moved_to_the_checkpoint_of_one_unit,
     unit_that_joins_wherever_the_slot_is,
     shared_slot_without_a_lock,

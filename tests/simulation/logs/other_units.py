@@ -9,12 +9,13 @@ from typing import Any
 
 from ingest_ray.sdk.contracts import LogReader
 from ingest_ray.sdk.errors import IngestError, LogGone
-from ingest_ray.sdk.types import SegmentState, UnitSpec
+from ingest_ray.sdk.types import LogHistory, SegmentState, UnitSpec
 from ingest_strategies.jdbc.planning.probe import SEGMENT
 from ingest_strategies.jdbc.postgres.changes import log_parts, unit_slot
 from ingest_strategies.jdbc.postgres.changes.lsn import position_of
 from ingest_strategies.jdbc.postgres.changes.messages import decode_changes
 from ingest_strategies.jdbc.postgres.changes.slot import own_name, read_log_end, read_slot
+from ingest_strategies.jdbc.postgres.changes.timeline import read_history, read_until, require_history
 from tests.simulation.logs.log_server import LogTable
 
 
@@ -24,6 +25,9 @@ class OtherUnit:
     main: UnitSpec
     position: int | None = None
     is_running: bool = False
+    history: LogHistory | None = None
+    timeline: int = 0
+    """Of the server when `position` was read."""
 
     @property
     def slot(self) -> str:
@@ -37,7 +41,8 @@ class OtherUnit:
     def known(self) -> Mapping[str, SegmentState]:
         if self.position is None:
             return {}
-        return {SEGMENT: SegmentState(segment=SEGMENT, is_loaded=True, watermark=position_of(self.position))}
+        watermark = position_of(self.position)
+        return {SEGMENT: SegmentState(segment=SEGMENT, is_loaded=True, watermark=watermark, history=self.history)}
 
     @property
     def reader(self) -> LogReader:
@@ -75,7 +80,9 @@ class OtherUnit:
             if self.position is None:
                 slot = read_slot(session, self.slot)
                 self.position = slot.confirmed if slot is not None else None
+                self.history, self.timeline = read_history(session), table.timeline
                 return
+            begun = require_history(session, self.unit_id, self.history, self.position)
             lower, end = self.position, read_log_end(session)
             if end > lower:
                 if table.random.random() < 0.3:
@@ -88,8 +95,13 @@ class OtherUnit:
                 expected = [one.lsn for one in table.log for _ in one.operations if lower <= one.lsn < part.upper]
                 if seen != expected:
                     report(f"{self.unit_id} has seen {seen} and not {expected}")
+                read = read_until(self.history, begun, position_of(part.upper), looks_up=False)
+                require_history(session, self.unit_id, read, part.upper)
+                if any(end < lower for number, end in table.left_at.items() if number >= self.timeline):
+                    report(f"{self.unit_id} goes on, and the server lost transactions that it has seen")
                 pause()
-                self.position = part.upper
+                self.position, self.history = part.upper, read
+                self.timeline = read.timeline if read is not None else 0
         pause()
         has_own = self.slot in table.slots
         log.advance_log(spec, self.known, readers)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ingest_ray.sdk.errors import ConfigError
-from ingest_ray.sdk.types import Axis, Effect, Interval, Position, Scope, SegmentState, UnitSpec
+from ingest_ray.sdk.types import Axis, Effect, Interval, LogHistory, Position, Scope, SegmentState, UnitSpec
 from ingest_strategies.jdbc.planning.probe import SEGMENT
 from ingest_strategies.jdbc.planning.scopes import unused_id
 
@@ -33,14 +33,28 @@ def begun_position(state: SegmentState | None, spec: UnitSpec, parse: Callable[[
         ) from None
 
 
+def history_of(state: SegmentState | None) -> LogHistory | None:
+    """Of the log that `begun_position` is of; None where it is not known."""
+    loads = [scope for scope in state.scopes if scope.effect is Effect.LOAD] if state is not None else []
+    return loads[0].history if loads else state.history if state is not None else None
+
+
 def unfinished_advances(state: SegmentState) -> list[Scope]:
     """What an earlier run planned and did not end."""
     return [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
 
 
-def log_scopes(state: SegmentState, lower: Position, upper: Position, *, has_changes: bool) -> Sequence[Scope]:
-    """The next interval of the log, once what was planned before is done."""
-    unfinished = unfinished_advances(state)
+def log_scopes(
+    state: SegmentState,
+    lower: Position,
+    upper: Position,
+    *,
+    has_changes: bool,
+    is_kept: Callable[[Scope], bool] = lambda scope: True,
+) -> Sequence[Scope]:
+    """The next interval of the log, once what was planned before is done. `is_kept`: whether the log still has what was planned; else it
+    is planned again, because none of it is done."""
+    unfinished = [scope for scope in unfinished_advances(state) if scope.done or is_kept(scope)]
     if unfinished or not has_changes:
         return unfinished
     name = unused_id("log", state.sequence + 1, {scope.scope_id for scope in state.scopes})

@@ -1,13 +1,15 @@
 """How far a unit has read its log: the position that it needs next, what is left, and what the server keeps for it."""
 
+from ingest_ray.sdk.contracts import LogStatus
 from ingest_ray.sdk.errors import LogRetained
 from ingest_ray.sdk.types import SegmentState, UnitSpec
 from ingest_strategies.jdbc.changes.checkpoint import begun_position
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.log_parts import peek_sql
-from ingest_strategies.jdbc.postgres.changes.lsn import number_of
+from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text, number_of
 from ingest_strategies.jdbc.postgres.changes.messages import EPOCH_US
 from ingest_strategies.jdbc.postgres.changes.slot import Slot
+from ingest_strategies.jdbc.postgres.changes.unit_slot import find_unit_slot
 
 MB = 1_000_000
 
@@ -15,6 +17,25 @@ MB = 1_000_000
 def begun_at(state: SegmentState | None, spec: UnitSpec) -> int | None:
     """See `begun_position`."""
     return begun_position(state, spec, number_of)
+
+
+def read_status(session: Session, spec: UnitSpec, state: SegmentState | None) -> LogStatus:
+    found, begun = find_unit_slot(session, spec), begun_at(state, spec)
+    slot = found.slot
+    if slot is None or (begun is None and not found.is_own):
+        return LogStatus(name=found.name, state="none")
+    if slot.is_lost or begun is None or slot.confirmed is None or slot.confirmed > begun:
+        kind = "new" if begun is None and not slot.is_lost else "lost"
+        return LogStatus(name=slot.name, state=kind, retained_bytes=slot.retained_bytes)
+    return LogStatus(
+        name=slot.name,
+        state=slot.wal_status,
+        position=lsn_text(begun),
+        end=lsn_text(slot.end),
+        lag_bytes=max(0, slot.end - begun),
+        lag_s=lag_s(session, slot, found.publication, begun),
+        retained_bytes=retained_for(slot, begun, is_own=found.is_own),
+    )
 
 
 def lag_s(session: Session, slot: Slot, publication: str, begun: int) -> float | None:

@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import (
     Endpoint,
     Horizon,
     Interval,
+    LogHistory,
     Piece,
     Scope,
     SegmentState,
@@ -25,7 +26,7 @@ from ingest_ray.sdk.types import (
     UnitSpec,
 )
 from ingest_strategies.jdbc.changes.change_rows import as_loaded, refuse_columns, unknown_columns
-from ingest_strategies.jdbc.changes.checkpoint import log_scopes, unfinished_advances
+from ingest_strategies.jdbc.changes.checkpoint import history_of, log_scopes, unfinished_advances
 from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.planning.cuts import cut_gap
@@ -34,9 +35,8 @@ from ingest_strategies.jdbc.planning.scopes import first_load_scopes
 from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.backlog import (
     begun_at,
-    lag_s,
+    read_status,
     refuse_retained,
-    retained_for,
 )
 from ingest_strategies.jdbc.postgres.changes.inventory import list_slots
 from ingest_strategies.jdbc.postgres.changes.log_parts import release_parts
@@ -68,6 +68,7 @@ from ingest_strategies.jdbc.postgres.changes.slot import (
     shared_name,
     slot_name,
 )
+from ingest_strategies.jdbc.postgres.changes.timeline import is_same, read_until, require_history
 from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.reader import read
@@ -78,11 +79,13 @@ ROUND_SLICES = 2  # of `target_slice_bytes`: how much of the log one round reads
 
 @dataclass(frozen=True)
 class LogProbe:
-    """What the log has from the watermark on. `upper`: how far this round reads."""
+    """What the log has from the watermark on. `upper`: how far this round reads. `end`, `history`: of the server's log."""
 
     lower: int
     upper: int
     has_changes: bool
+    end: int
+    history: LogHistory | None
 
 
 class PostgresLog:
@@ -110,6 +113,7 @@ class PostgresLog:
                 return
             found = find_unit_slot(session, spec)
             check_published(session, spec, found.publication, is_first=False)
+            require_history(session, spec.unit_id, history_of(known.get(SEGMENT)), begun)
             slot = found.require(begun)
             if found.is_own:
                 advance_slot(session, slot, begun)
@@ -160,22 +164,7 @@ class PostgresLog:
 
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         with self._dialect.open(spec.endpoint) as session:
-            found, begun = find_unit_slot(session, spec), begun_at(known.get(SEGMENT), spec)
-            slot = found.slot
-            if slot is None or (begun is None and not found.is_own):
-                return LogStatus(name=found.name, state="none")
-            if slot.is_lost or begun is None or slot.confirmed is None or slot.confirmed > begun:
-                state = "new" if begun is None and not slot.is_lost else "lost"
-                return LogStatus(name=slot.name, state=state, retained_bytes=slot.retained_bytes)
-            return LogStatus(
-                name=slot.name,
-                state=slot.wal_status,
-                position=lsn_text(begun),
-                end=lsn_text(slot.end),
-                lag_bytes=max(0, slot.end - begun),
-                lag_s=lag_s(session, slot, found.publication, begun),
-                retained_bytes=retained_for(slot, begun, is_own=found.is_own),
-            )
+            return read_status(session, spec, known.get(SEGMENT))
 
     def diagnose(self, endpoint: Endpoint) -> Sequence[Diagnostic]:
         with self._dialect.open(endpoint) as session:
@@ -215,7 +204,10 @@ class PostgresLog:
         horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
         with open_probe(self._dialect, spec, known) as probe:
             table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
-            yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts})
+            history = require_history(table_probe.session, spec.unit_id, history_of(state), begun)
+            if history is not None and probe.snapshot is None:
+                history = history.model_copy(update={"seen": None})  # rows are read as they will be then
+            yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts}, history=history)
 
     def _probe_log(self, spec: UnitSpec, state: SegmentState) -> Probe:
         unfinished = next(iter(unfinished_advances(state)), None)
@@ -224,16 +216,20 @@ class PostgresLog:
         with self._dialect.open(spec.endpoint) as session:
             check_server(session, spec.endpoint.endpoint_id)
             found = find_unit_slot(session, spec)
+            current = require_history(session, spec.unit_id, history_of(state), lower)
             slot = found.require(lower)
             end, round_bytes = max(slot.end, lower), ROUND_SLICES * spec.policy.target_slice_bytes
             upper = min(end, lower + round_bytes)
-            has_any = unfinished is not None
+            if unfinished is not None and not _is_kept(unfinished, current, end):
+                unfinished = None
+            has_any = looks_up = unfinished is not None
             if unfinished is not None and unfinished.target.upper is not None:
                 upper = number_of(unfinished.target.upper)
             elif upper > lower:
                 part = find_or_read(session, spec, lower, upper, is_exact=False)
                 upper = part.upper
-                has_any = part.has_changes(read_relation_oid(session, spec), lower)
+                oid = read_relation_oid(session, spec)
+                has_any, looks_up = part.has_changes(oid, lower), part.has_moves(oid)
             slot = find_unit_slot(session, spec).require(lower)  # it had all of it while it was looked through
             facts: dict[str, JsonValue] = {
                 "slot": slot.name,
@@ -242,24 +238,34 @@ class PostgresLog:
                 "lag_bytes": end - lower,
                 "retained_bytes": slot.retained_bytes,
             }
+        history = read_until(history_of(state), current, position_of(upper), looks_up=looks_up)
         return Probe(
             strategy=self._dialect.template,
             bytes=upper - lower if has_any else 0,
             horizon=Horizon(value=position_of(upper), method="end of the log", note=f"the log ends at {lsn_text(end)}"),
             facts=facts,
-            live=LogProbe(lower, upper, has_any),
+            live=LogProbe(lower, upper, has_any, end, current),
             more_rounds=-(-max(0, end - upper) // round_bytes),
             unchanged_until=None if has_any or upper == lower else {SEGMENT: position_of(upper)},
+            history=history,
         )
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> Sequence[Scope]:
         state = known.get(SEGMENT)
         if isinstance(probe.live, TableProbe):
             assert probe.live.cursor is not None
-            return first_load_scopes(probe.live, probe.live.cursor, state)
-        assert state is not None
-        log: LogProbe = probe.live
-        return log_scopes(state, position_of(log.lower), position_of(log.upper), has_changes=log.has_changes)
+            scopes: Sequence[Scope] = first_load_scopes(probe.live, probe.live.cursor, state)
+        else:
+            assert state is not None
+            log: LogProbe = probe.live
+            scopes = log_scopes(
+                state,
+                position_of(log.lower),
+                position_of(log.upper),
+                has_changes=log.has_changes,
+                is_kept=lambda scope: _is_kept(scope, log.history, log.end),
+            )
+        return [scope.model_copy(update={"history": probe.history}) for scope in scopes]
 
     def cut(self, spec: UnitSpec, probe: Probe, scope: Scope, gap: Interval) -> Iterator[Piece]:
         """One slice of the log: the changes of a table are applied in its order, one commit after the other."""
@@ -269,7 +275,8 @@ class PostgresLog:
                 yield piece.model_copy(update={"hints": {**piece.hints, "lsn": lsn}})
             return
         log: LogProbe = probe.live
-        yield Piece(interval=gap, estimated_bytes=log.upper - log.lower)
+        planned_on = {"history": log.history.model_dump(mode="json")} if log.history is not None else {}
+        yield Piece(interval=gap, estimated_bytes=log.upper - log.lower, hints=planned_on)
 
     # --- reading
 
@@ -284,3 +291,8 @@ class PostgresLog:
         plain = replace(context, schema=table_columns(context.schema))
         for batch in read(self._dialect, spec, piece, plain):
             yield as_loaded(batch, context.schema, lsn)
+
+
+def _is_kept(scope: Scope, history: LogHistory | None, end: int) -> bool:
+    """Whether what an earlier run planned to read is in the log as it is now, whole."""
+    return scope.target.upper is not None and number_of(scope.target.upper) <= end and is_same(scope.history, history)

@@ -11,7 +11,7 @@ from ingest_strategies.jdbc.changes.kept_parts import KeptParts
 from ingest_strategies.jdbc.changes.log_spool import LogSpool
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_text
-from ingest_strategies.jdbc.postgres.changes.slot import Slot, read_slot
+from ingest_strategies.jdbc.postgres.changes.slot import Slot, read_log_end, read_slot
 from ingest_strategies.jdbc.standard_sql import quoted, quoted_text
 
 PEEK_BYTES = 4 * 1024 * 1024  # of messages, received at once
@@ -35,6 +35,8 @@ class TableMessages:
     def __init__(self, spool: LogSpool) -> None:
         self.last = -1
         """The position of the last commit with a change."""
+        self.has_moves = False
+        """A row got another key, and what was not changed in it is not in the log."""
         self.begin = b""
         self.messages = spool.sequence()
 
@@ -43,6 +45,7 @@ class TableMessages:
             self.begin = begin
             self.messages.add(begin)
         self.last = lsn
+        self.has_moves |= message[5:6] == b"K" and message[:1] == b"U"
         self.messages.add(message)
 
 
@@ -96,10 +99,16 @@ class LogPart:
         if self._only in (None, oid):
             self._table(oid).change(begin, lsn, message)
 
+
     def has_changes(self, oid: int, lower: int) -> bool:
         """Whether a transaction from `lower` on changes the table."""
         table = self._tables.get(_LENGTH.pack(oid))
         return table is not None and table.last >= lower
+
+    def has_moves(self, oid: int) -> bool:
+        """Whether rows of the table may have to be looked up in the table itself."""
+        table = self._tables.get(_LENGTH.pack(oid))
+        return table is not None and table.has_moves
 
     def messages(self, oid: int) -> Iterator[bytes]:
         """Those of one table; several threads may read them."""
@@ -146,6 +155,8 @@ def read_part(
             yield from batch.column(0).to_pylist()
 
     before = read_slot(session, slot.name)
+    if read_log_end(session) < upto:  # what it will have up to there is not in it yet
+        raise SourceUnavailable(f"the log ends before {lsn_text(upto)}, up to which it is to be read")
     part = LogPart(upto, upto, before.catalog_xmin if before is not None else 0)
     part.fill(messages(), only)
     after = read_slot(session, slot.name)

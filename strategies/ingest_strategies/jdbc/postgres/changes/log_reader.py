@@ -26,6 +26,7 @@ from ingest_strategies.jdbc.postgres.catalog import read_column_types
 from ingest_strategies.jdbc.postgres.changes.lsn import number_of
 from ingest_strategies.jdbc.postgres.changes.messages import decode_changes
 from ingest_strategies.jdbc.postgres.changes.slot import wait_until_visible
+from ingest_strategies.jdbc.postgres.changes.timeline import require_planned_history
 from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.changes.values import text_converter
 from ingest_strategies.jdbc.values.convert import Convert
@@ -38,6 +39,7 @@ def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadCo
 
     Raises:
         LogGone: the slot was moved on, lost or made again, so that changes may be missing; none that were yielded count.
+        SnapshotLost: the server has another history of the log than the plan was made of.
     """
     assert piece.interval.lower is not None
     assert piece.interval.upper is not None
@@ -48,6 +50,7 @@ def read_changes(session: Session, spec: UnitSpec, piece: Slice, context: ReadCo
         if lower <= change.lsn < upper:
             yield change
     find_unit_slot(session, spec).require(lower)
+    require_planned_history(session, spec.unit_id, piece, upper)
 
 
 def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,152 @@
+"""Which history of its log a server has: its system identifier, and its timeline.
+
+A standby that is promoted, and a server that is restored to an earlier moment, begin a new timeline: what the old one had from there on is
+lost, and its positions are given to other transactions. The server's history file says where each timeline was left:
+https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES. An identifier is made by `initdb`: a dump that was restored,
+and a server that `pg_upgrade` made, have another one.
+"""
+
+from ingest_ray.sdk.errors import (
+    ConfigError,
+    IngestError,
+    LogGone,
+    SnapshotLost,
+    SourceDenied,
+    SourceError,
+    SourceUnavailable,
+)
+from ingest_ray.sdk.types import LogHistory, Position, Slice
+from ingest_strategies.jdbc.dialect import Session
+from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text, number_of, position_of
+from ingest_strategies.jdbc.postgres.session import postgres_session
+
+# The control file has a new timeline only after the first checkpoint; the name of the file that is written has it at once.
+_HISTORY = """
+SELECT (SELECT system_identifier::text FROM pg_control_system()), CASE WHEN pg_is_in_recovery()
+  THEN (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline) FROM pg_control_checkpoint() c, pg_control_recovery() r)::bigint
+  ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,
+  (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text"""
+RELOAD_HINT = "`ingest-ray reset` the unit, then run: it is loaded again; `ingest-ray verify --repair --allow-deletes` then removes rows that the source lost"
+PROOF_HINT = (
+    "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO the role, or let it open replication connections (REPLICATION, and a line of"
+    " pg_hba.conf for its database); or load again: `ingest-ray reset`"
+)
+
+
+def read_history(session: Session) -> LogHistory | None:
+    """`seen`: of every transaction that other sessions see now, the log has the commit before this position. None: the server does not say."""
+    try:
+        server, timeline, end = session.rows(_HISTORY)[0]
+    except SourceUnavailable:
+        raise
+    except (SourceError, ConfigError):  # a service without these functions, or without the right to them
+        return None
+    return LogHistory(server=server, timeline=timeline, seen=position_of(lsn_number(end)))
+
+
+def read_until(
+    known: LogHistory | None, current: LogHistory | None, upper: Position, *, looks_up: bool
+) -> LogHistory | None:
+    """The history of a checkpoint that will have everything up to `upper`. `looks_up`: and rows that are read from the table meanwhile. Of
+    rows that were read so before, it is known only that they are not newer than now."""
+    if current is None:
+        return None
+    if looks_up:
+        return current.model_copy(update={"seen": None})
+    before = current.seen if known is not None and known.seen is None else known.seen if known is not None else None
+    newest = max(number_of(position) for position in (upper, before) if position is not None)
+    return current.model_copy(update={"seen": position_of(newest)})
+
+
+def require_history(session: Session, unit_id: str, known: LogHistory | None, begun: int) -> LogHistory | None:
+    """The server's history, which has everything that the checkpoint has. `known` None: of an older version, which goes on.
+
+    Raises:
+        LogGone: it is another server, or has lost a part of the log that was read.
+        SourceDenied: the role may not read where the timelines begin.
+    """
+    current = read_history(session)
+    if known is None or (current is not None and is_same(known, current)):
+        return current
+    since = f"{unit_id}: the log is gone from {lsn_text(begun)} on"
+    if current is None:
+        raise SourceDenied(
+            f"{unit_id}: whether the server is the one that was read before cannot be seen: pg_control_system()",
+            hint="GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint(), pg_control_recovery() TO the role",
+        )
+    if known.server != current.server:
+        raise LogGone(
+            f"{since}: another server answers: its system identifier is {current.server}, and was {known.server} (a restored dump,"
+            " pg_upgrade, or another server of this name)",
+            hint=RELOAD_HINT,
+        )
+    left = _left_at(session, unit_id, known.timeline, current.timeline)
+    if left is None:
+        raise LogGone(
+            f"{since}: the server is on timeline {current.timeline}, which does not come from timeline {known.timeline}, which was read"
+            " (the old primary came back, or the server was restored from an earlier copy)",
+            hint=RELOAD_HINT,
+        )
+    if known.seen is None:
+        raise LogGone(
+            f"{since}: timeline {known.timeline} ended at {lsn_text(left)}, after rows were read from the table itself: they may be of"
+            " transactions that are lost",
+            hint=RELOAD_HINT,
+        )
+    read = max(begun, number_of(known.seen))
+    if left < read:
+        raise LogGone(
+            f"{since}: transactions were read that the server lost: timeline {known.timeline} ended at {lsn_text(left)}, and was read up to"
+            f" {lsn_text(read)} (a standby was promoted that had not received them, or the server was restored to an earlier moment)",
+            hint=RELOAD_HINT,
+        )
+    return current
+
+
+def require_planned_history(session: Session, unit_id: str, piece: Slice, upper: int) -> None:
+    """After the slice was read: `upper` was planned on a server, and another one may have answered.
+
+    Raises:
+        SnapshotLost: plan again.
+    """
+    planned = piece.hints.get("history")
+    if planned is None:
+        return
+    history = LogHistory.model_validate(planned)
+    try:
+        require_history(session, unit_id, history.model_copy(update={"seen": position_of(upper)}), upper)
+    except LogGone as error:
+        raise SnapshotLost(
+            f"the server has another history than the plan: {error.message}", hint="the run plans again"
+        ) from None
+
+
+def is_same(one: LogHistory | None, other: LogHistory | None) -> bool:
+    return one is None or other is None or (one.server, one.timeline) == (other.server, other.timeline)
+
+
+def _left_at(session: Session, unit_id: str, old: int, new: int) -> int | None:
+    """Where timeline `new`, or one that it comes from, left timeline `old`; None: it does not come from it."""
+    if new < old:
+        return None
+    for line in _read_history_file(session, unit_id, old, new).splitlines():
+        fields = line.split()
+        if len(fields) >= 2 and fields[0] == str(old):
+            return lsn_number(fields[1])
+    return None
+
+
+def _read_history_file(session: Session, unit_id: str, old: int, new: int) -> str:
+    name = f"{new:08X}.history"
+    try:
+        return str(session.rows(f"SELECT pg_read_file('pg_wal/{name}')")[0][0])
+    except SourceDenied:
+        pass  # by default only superusers may
+    try:
+        return str(postgres_session(session).replication_rows(f"TIMELINE_HISTORY {new}")[0][1])
+    except IngestError as error:
+        raise SourceDenied(
+            f"{unit_id}: the server is on timeline {new}, and timeline {old} was read: whether it has all of that cannot be seen, because"
+            f" '{name}' cannot be read: {error.message}",
+            hint=PROOF_HINT,
+        ) from None
