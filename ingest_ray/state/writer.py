@@ -233,11 +233,13 @@ class StateWriter(ReturnableState):
         reached("state:after-fold")
 
     def skip_unchanged(self, until: Mapping[str, Position], history: LogHistory | None = None) -> None:
-        """Moves watermarks over a part of the source's log without a change: there is nothing to commit."""
+        """Moves watermarks over a part of the source's log without a change: there is nothing to commit. What an earlier run planned of
+        the log and did not begin to commit is forgotten: the strategy did not plan it again, because it is not there."""
         for segment, position in until.items():
             state = self._state_of(segment)
-            if state.is_loaded and not state.scopes and state.watermark != position:
-                update = {"watermark": position, "history": history or state.history}
+            is_idle = all(scope.axis.kind == "log" and not scope.done for scope in state.scopes)
+            if state.is_loaded and is_idle and state.watermark != position:
+                update = {"watermark": position, "history": history or state.history, "scopes": ()}
                 self._put_segment(state.model_copy(update=update))
 
     def learn(self, learned: Learned) -> None:

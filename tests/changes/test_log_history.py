@@ -11,7 +11,7 @@ import pytest
 from ingest_ray.sdk.errors import LogGone, SourceDenied
 from ingest_ray.sdk.types import LogHistory, RunState
 from ingest_ray.testing.servers.postgres import Postgres
-from ingest_strategies.jdbc.postgres.changes import log_reader, slot, timeline
+from ingest_strategies.jdbc.postgres.changes import log_parts, log_reader, published_table, slot, timeline
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text
 from ingest_strategies.jdbc.postgres.dialect import Postgres as PostgresDialect
 from tests.changes.log_world import assert_equal, known_of, log_world
@@ -26,14 +26,14 @@ READ = timeline.read_history
 def promoted(to: int, *left: tuple[int, int], server: str | None = None) -> Iterator[None]:
     """The server is on timeline `to`; `left`: where each older one ended."""
 
-    def read(session: Any) -> LogHistory | None:
-        found = READ(session)
+    def read(*given: Any) -> LogHistory | None:
+        found = READ(*given)
         assert found is not None
         return found.model_copy(update={"timeline": to, "server": server or found.server})
 
     text = "".join(f"{number}\t{lsn_text(end)}\tno recovery target specified\n\n" for number, end in left)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "read_history", read)
+        patch.setattr(published_table, "read_history", read)
         patch.setattr(timeline, "_read_history_file", lambda *given: text)
         yield
 
@@ -94,19 +94,18 @@ def test_a_load_that_saw_more_than_its_position_is_compared_by_what_it_saw(tmp_p
 
 
 def test_a_load_without_a_snapshot_is_not_continued_on_another_timeline() -> None:
-    known = LogHistory(server="1", timeline=1)
+    known, now = LogHistory(server="1", timeline=1), LogHistory(server="1", timeline=2, seen=("0/20",))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "read_history", lambda session: LogHistory(server="1", timeline=2, seen=("0/20",)))
         patch.setattr(timeline, "_read_history_file", lambda *given: "1\t0/18\tno recovery target specified\n")
         with pytest.raises(LogGone, match="rows were read from the table itself"):
-            timeline.require_history(None, "u", known, 16)  # type: ignore[arg-type]
+            timeline.require_history(None, "u", known, 16, now)  # type: ignore[arg-type]
 
 
 def test_a_checkpoint_of_an_older_version_goes_on_and_learns_its_history(tmp_path: Path, pg: Postgres) -> None:
     pg.run(CREATE)
     with log_world(tmp_path, pg) as world:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(timeline, "read_history", lambda session: None)
+            patch.setattr(published_table, "read_history", lambda *given: None)
             world.run()
         assert known_of(world)["all"].history is None
         with promoted(2):
@@ -121,7 +120,7 @@ def test_a_server_that_hides_its_history_later_is_refused(tmp_path: Path, pg: Po
     with log_world(tmp_path, pg) as world:
         world.run()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(timeline, "read_history", lambda session: None)
+            patch.setattr(published_table, "read_history", lambda *given: None)
             assert code_of(attempt(world)) == "E_SOURCE_DENIED"
 
 
@@ -137,6 +136,7 @@ def test_what_was_planned_on_another_history_is_planned_again(tmp_path: Path, pg
             assert attempt(world).state is RunState.FAILED
         (scope,) = known_of(world)["all"].scopes
         assert lsn_number(scope.target.upper[0]) > at + 100_000
+        log_parts.forget_parts()  # of the old server
         end = lsn_text(at + 8)
         with promoted(2, (1, at)):
             with pytest.MonkeyPatch.context() as patch:

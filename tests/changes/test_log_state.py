@@ -12,13 +12,21 @@ from ingest_ray.run.preview import preview_plan
 from ingest_ray.sdk.errors import ConfigError, GateError, IngestError, ModeUnsupported
 from ingest_ray.sdk.types import RunMode, RunState, RunSummary
 from ingest_ray.testing.servers.postgres import Postgres
-from ingest_strategies.jdbc.postgres.changes import log_reader, slot
+from ingest_strategies.jdbc.postgres.changes import log_parts, log_reader, slot
 from ingest_strategies.jdbc.postgres.changes.unit_slot import read_relation_oid
 from tests.changes.log_world import assert_equal, drop_slots, known_of, log_of, log_world, slots
 from tests.verify.table_world import TableWorld
 
 pytestmark = pytest.mark.slow
 CREATE = "CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t SELECT i, 'n' FROM generate_series(1, 5) i"
+
+
+CODES = [0, 2**30]  # from how many bytes on the log is read by machine code
+
+
+def use(patch: pytest.MonkeyPatch, code: int) -> None:
+    for module in (log_parts, log_reader):
+        patch.setattr(module, "COMPILED_BYTES", code)
 
 
 def attempt(world: TableWorld) -> RunSummary:
@@ -128,7 +136,11 @@ def test_a_log_that_goes_while_it_is_read_is_an_error(
         assert len(world.rows()) == 5
 
 
-def test_a_row_that_moved_and_is_gone_leaves_no_older_row_behind(tmp_path: Path, pg: Postgres) -> None:
+@pytest.mark.parametrize("code", CODES)
+def test_a_row_that_moved_and_is_gone_leaves_no_older_row_behind(
+    code: int, tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, code)
     pg.run("CREATE TABLE t (id int PRIMARY KEY, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
     pg.run("INSERT INTO t SELECT i, repeat('x', 5000) FROM generate_series(1, 2) i")
     with log_world(tmp_path, pg) as world:
@@ -189,8 +201,12 @@ def test_the_status_shows_the_lag_and_drop_removes_everything(tmp_path: Path, pg
         assert log.drop_log(spec, list) == []
 
 
+@pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("identity", ["FULL", "USING INDEX u"])
-def test_other_replica_identities_are_applied(identity: str, tmp_path: Path, pg: Postgres) -> None:
+def test_other_replica_identities_are_applied(
+    identity: str, code: int, tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, code)
     pg.run("CREATE TABLE t (id int NOT NULL, name text, big text); CREATE UNIQUE INDEX u ON t (id)")
     pg.run(f"ALTER TABLE t ALTER big SET STORAGE EXTERNAL; ALTER TABLE t REPLICA IDENTITY {identity}")
     with log_world(tmp_path, pg, policy={"primary_key": ("id",)}) as world:
@@ -217,7 +233,11 @@ def test_a_key_that_the_log_does_not_have_is_refused(tmp_path: Path, pg: Postgre
             preview_plan(world.order())
 
 
-def test_every_change_is_appended_with_its_operation(tmp_path: Path, pg: Postgres) -> None:
+@pytest.mark.parametrize("code", CODES)
+def test_every_change_is_appended_with_its_operation(
+    code: int, tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, code)
     pg.run("CREATE TABLE t (id int PRIMARY KEY, name text, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
     pg.run("INSERT INTO t VALUES (1, 'a', repeat('x', 5000))")
     with log_world(tmp_path, pg, policy={"write": "append"}) as world:
@@ -258,7 +278,11 @@ def test_deleted_rows_stay_as_tombstones_where_the_policy_says_so(tmp_path: Path
         assert [row["id"] for row in world.rows()] == [4]
 
 
-def test_partitions_are_read_through_their_root(tmp_path: Path, pg: Postgres) -> None:
+@pytest.mark.parametrize("code", CODES)
+def test_partitions_are_read_through_their_root(
+    code: int, tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, code)
     pg.run("CREATE TABLE t (id int PRIMARY KEY, name text) PARTITION BY RANGE (id)")
     pg.run("CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10); CREATE TABLE t2 PARTITION OF t DEFAULT")
     with log_world(tmp_path, pg) as world:

@@ -32,7 +32,7 @@ class InvariantChecker:
             self.report_violation(f"'{key}' of epoch {old['epoch']} is overwritten by epoch {new['epoch']}")
         if key.endswith("::lease"):
             self._check_lease(old, new)
-        elif new.get("returning"):  # segments go back one by one
+        elif new.get("returning") or new.get("is_resetting"):  # segments go back, or are deleted, one by one
             self.watermarks.clear()
         elif "::segment::" in key:
             self._check_watermark(key, new["state"])

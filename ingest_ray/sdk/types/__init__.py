@@ -6,7 +6,7 @@ Nothing here holds rows. Words are those of the glossary in `docs/glossary.md`.
 from ingest_ray.sdk.types.commit import ColumnFit, ModelCounts, Prepared, Provisioned, Receipt, Target
 from ingest_ray.sdk.types.dataset import Column, Dataset, Fidelity, worst_fidelity
 from ingest_ray.sdk.types.endpoint import ConnectionReport, Diagnostic, Endpoint
-from ingest_ray.sdk.types.interval import Axis, Horizon, Interval, LogHistory, Position, SourceClock
+from ingest_ray.sdk.types.interval import Axis, Horizon, Interval, LoggedTable, LogHistory, Position, SourceClock
 from ingest_ray.sdk.types.layout import Layout, Partition
 from ingest_ray.sdk.types.model import Model
 from ingest_ray.sdk.types.plan import Effect, Island, Piece, Scope, SegmentState, Slice
@@ -48,6 +48,7 @@ __all__ = [
     "Layout",
     "Learned",
     "LogHistory",
+    "LoggedTable",
     "Mapped",
     "MappedModel",
     "Model",

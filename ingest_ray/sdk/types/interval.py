@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from ingest_ray.sdk.types.model import Model
 
 Position = tuple[int | str, ...]
@@ -46,6 +48,17 @@ class Horizon(Model):
     """The clock that it was taken from; None: unknown, or the axis has none."""
 
 
+class LoggedTable(Model):
+    """The table that the changes are of, as its database names it."""
+
+    oid: int
+    publication: str
+    published: str
+    """What makes the publication publish the table, with the transactions that wrote it."""
+    columns: dict[str, int] = Field(default_factory=dict)
+    """The lasting number of each column; empty where there are too many."""
+
+
 class LogHistory(Model):
     """Which history of a log positions are of: another server, or one that went back, gives them to other changes."""
 
@@ -53,3 +66,5 @@ class LogHistory(Model):
     timeline: int = 0
     seen: Position | None = None
     """Up to here the log may have transactions whose rows were read; None: not known."""
+    table: LoggedTable | None = None
+    """None: not known, as in checkpoints of older versions."""

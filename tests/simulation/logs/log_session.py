@@ -3,6 +3,7 @@
 https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -73,7 +74,9 @@ class LogSession:
 
     def _answer(self, sql: str) -> list[tuple[Any, ...]]:
         if "pg_control_system" in sql:
-            return [("simulated", self.table.timeline, lsn_text(self.table.end))]
+            history = ("simulated", self.table.timeline, lsn_text(self.table.end))
+            numbers = json.dumps({name: at + 1 for at, (name, _, _) in enumerate(COLUMNS)})
+            return [(*history, OID, "ours", "1/1", numbers) if "json_object_agg" in sql else history]
         if "pg_read_file" in sql:
             return [("".join(f"{number}\t{lsn_text(end)}\tpromoted\n" for number, end in self.table.left_at.items()),)]
         if "pg_copy_logical_replication_slot" in sql:
@@ -175,10 +178,10 @@ _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
     "max_replication_slots": [(40, 0, False)],
     "wal_level": [("logical", 160_000)],
     "rolreplication": [(True,)],
-    "pg_publication_rel": [(100,)],
+    "pg_publication_rel": [(name, 100) for name in ("u", "public.t", "public.other1", "public.other2")],
     "SELECT 1::bigint FROM pg_publication": [],
     "count(*)::bigint FROM pg_publication": [(0,)],
-    "FROM pg_publication": [(True, True, True, "")],
+    "FROM pg_publication": [(True, True, True, "", "")],
     "attgenerated": [],
     "format_type(a.atttypid": [("id", "bigint"), ("at", "bigint"), ("big", "text")],
     "relreplident": [("t", "d", "p", "id")],

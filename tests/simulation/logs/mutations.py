@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ingest_ray.run import change_log as run_change_log
@@ -17,9 +18,9 @@ from ingest_strategies.jdbc.postgres.changes import (
     change_log,
     log_parts,
     log_reader,
+    published_table,
     shared_slot,
     slot,
-    timeline,
     unit_slot,
 )
 from ingest_strategies.jdbc.postgres.changes.change_log import PostgresLog
@@ -66,8 +67,8 @@ def slot_moved_to_the_horizon_of_the_round(patch: pytest.MonkeyPatch) -> None:
 def slot_moved_before_the_round_is_committed(patch: pytest.MonkeyPatch) -> None:
     read = log_reader.read_changes
 
-    def consuming(session: Any, spec: UnitSpec, piece: Slice, context: Any) -> Iterator[Change]:
-        changes = list(read(session, spec, piece, context))
+    def consuming(session: Any, spec: UnitSpec, piece: Slice, *given: Any) -> Iterator[Change]:
+        changes = list(read(session, spec, piece, *given))
         found = unit_slot.find_unit_slot(session, spec).slot
         assert found is not None
         assert piece.interval.upper is not None
@@ -89,26 +90,19 @@ def changes_placed_by_their_own_position(patch: pytest.MonkeyPatch) -> None:
 
 
 def unchanged_value_stored_as_null(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(RowWriter, "_unchanged", lambda self, row, *, is_append: None)
+    patch.setattr(RowWriter, "_unchanged", lambda self, rows: pa.nulls(len(rows.ops), pa.string()))
 
 
 def _bounds_moved(patch: pytest.MonkeyPatch, lower: int, upper: int) -> None:
     """Of the changes that are taken from a part, which is read as it should be."""
-    read, find, asked = log_reader.read_changes, log_reader.find_or_read, list[int]()
+    read = log_reader.read_changes
 
-    def found(session: Any, spec: UnitSpec, low: int, high: int, **options: Any) -> Any:
-        return find(session, spec, *asked, **options)
-
-    def moved(session: Any, spec: UnitSpec, piece: Slice, context: Any) -> Iterator[Change]:
-        assert piece.interval.lower is not None
-        assert piece.interval.upper is not None
-        asked[:] = [number_of(piece.interval.lower), number_of(piece.interval.upper)]
-        low, high = number_of(piece.interval.lower) + lower, number_of(piece.interval.upper) + upper
-        interval = Interval(lower=position_of(max(low, 0)), upper=position_of(high))
-        yield from read(session, spec, piece.model_copy(update={"interval": interval}), context)
+    def moved(session: Any, spec: UnitSpec, piece: Slice, *found: Any) -> Iterator[Change]:
+        low, high = log_reader.bounds_of(piece)
+        interval = Interval(lower=position_of(max(low + lower, 0)), upper=position_of(high + upper))
+        yield from read(session, spec, piece.model_copy(update={"interval": interval}), *found)
 
     patch.setattr(log_reader, "read_changes", moved)
-    patch.setattr(log_reader, "find_or_read", found)
     _read_without_a_look_at_the_slot(patch)
 
 
@@ -275,25 +269,25 @@ def part_of_another_interval_taken(patch: pytest.MonkeyPatch) -> None:
 
 
 def history_of_the_log_not_compared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(change_log, "require_history", lambda session, *given: timeline.read_history(session))
+    patch.setattr(published_table, "require_history", lambda *given: None)
 
 
 def scope_of_a_lost_history_goes_on(patch: pytest.MonkeyPatch) -> None:
     """What was planned on the old primary, up to where its log ended; of the new one it may be the future."""
-    patch.setattr(change_log, "_is_kept", lambda *given: True)
+    patch.setattr(change_log, "is_kept", lambda *given: True)
     patch.setattr(log_parts, "read_log_end", lambda session: 2**63)
-    patch.setattr(log_reader, "require_planned_history", lambda *given: None)
+    patch.setattr(log_reader, "require_planned", lambda *given: None)
 
 
 def load_compared_by_its_position_only(patch: pytest.MonkeyPatch) -> None:
     """And not by what its snapshot has."""
-    read = timeline.read_history
+    read = published_table.read_history
 
-    def early(session: Any) -> Any:
-        found = read(session)
+    def early(*given: Any) -> Any:
+        found = read(*given)
         return found and found.model_copy(update={"seen": ("0/0",)})
 
-    patch.setattr(timeline, "read_history", early)
+    patch.setattr(published_table, "read_history", early)
 
 
 LOG_MUTATIONS: Sequence[Patch] = (

@@ -82,7 +82,8 @@ class OtherUnit:
                 self.position = slot.confirmed if slot is not None else None
                 self.history, self.timeline = read_history(session), table.timeline
                 return
-            begun = require_history(session, self.unit_id, self.history, self.position)
+            begun = read_history(session)
+            require_history(session, self.unit_id, self.history, self.position, begun)
             lower, end = self.position, read_log_end(session)
             if end > lower:
                 if table.random.random() < 0.3:
@@ -96,7 +97,7 @@ class OtherUnit:
                 if seen != expected:
                     report(f"{self.unit_id} has seen {seen} and not {expected}")
                 read = read_until(self.history, begun, position_of(part.upper), looks_up=False)
-                require_history(session, self.unit_id, read, part.upper)
+                require_history(session, self.unit_id, read, part.upper, read_history(session))
                 if any(end < lower for number, end in table.left_at.items() if number >= self.timeline):
                     report(f"{self.unit_id} goes on, and the server lost transactions that it has seen")
                 pause()

@@ -1,7 +1,7 @@
 """Rows of changes, as batches of a slice's schema."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -73,6 +73,19 @@ def in_batches(rows: Iterable[NetRow]) -> Iterator[list[NetRow]]:
         yield part
 
 
+@dataclass(frozen=True)
+class ChangeColumns:
+    """Some rows, by columns: the texts of each column that is read, and what the log says about each change. `kept`: by the row, which
+    columns have a value that the log does not repeat; rows without such a column are left out."""
+
+    texts: Sequence[pa.Array]
+    ops: pa.Array
+    lsns: pa.Array
+    places: pa.Array
+    committed_us: pa.Array
+    kept: Mapping[int, Sequence[bool]]
+
+
 @dataclass
 class RowWriter:
     """Makes batches of the slice's schema; rows with values that Arrow cannot hold are rejected with their texts."""
@@ -84,41 +97,47 @@ class RowWriter:
     """How the texts of a column become its Arrow type."""
 
     def batch(self, rows: Sequence[NetRow]) -> pa.RecordBatch:
-        misfits = Misfits()
-        arrays = [self._column(rows, at, misfits) for at in range(len(self.columns))]
-        arrays += self._change_columns(rows)
-        for row, (reason, column) in sorted(misfits.reasons.items()):
-            self.context.reject(self._raw(rows[row]), reason, column)
-        return without_misfits(arrays, self.context.schema, misfits, len(rows))
+        return self.batch_of(
+            ChangeColumns(
+                [texts_of(rows, at) for at in range(len(self.columns))],
+                pa.array([row.op for row in rows], pa.string()),
+                pa.array([row.change.lsn for row in rows], pa.int64()),
+                pa.array([row.change.seq for row in rows], pa.int64()),
+                pa.array([row.change.committed_us for row in rows], pa.int64()),
+                {at: [value is KEPT for value in row.values] for at, row in enumerate(rows) if row.is_partial},
+            )
+        )
 
-    def _column(self, rows: Sequence[NetRow], at: int, misfits: Misfits) -> pa.Array:
+    def batch_of(self, rows: ChangeColumns) -> pa.RecordBatch:
+        misfits = Misfits()
+        arrays = [self._column(texts, at, misfits) for at, texts in enumerate(rows.texts)]
+        added = (rows.ops, rows.lsns, rows.places, rows.committed_us, self._unchanged(rows))
+        arrays += [values.cast(field.type) for values, field in zip(added, CHANGE_FIELDS, strict=True)]
+        for row, (reason, column) in sorted(misfits.reasons.items()):
+            self.context.reject(self._raw(rows, row), reason, column)
+        return without_misfits(arrays, self.context.schema, misfits, len(rows.ops))
+
+    def _column(self, texts: pa.Array, at: int, misfits: Misfits) -> pa.Array:
         field = self.columns.field(at)
-        texts = pa.array([None if (value := row.values[at]) is KEPT else value for row in rows], pa.binary())
         return fit_array(texts, field.type, field.name, misfits, self.converter(field))
 
-    def _change_columns(self, rows: Sequence[NetRow]) -> list[pa.Array]:
+    def _unchanged(self, rows: ChangeColumns) -> pa.Array:
+        if not rows.kept:
+            return pa.nulls(len(rows.ops), pa.string())
         is_append = self.spec.write_mode is WriteMode.APPEND
-        unchanged = [self._unchanged(row, is_append=is_append) for row in rows]
-        values = (
-            [row.op for row in rows],
-            [row.change.lsn for row in rows],
-            [row.change.seq for row in rows],
-            [row.change.committed_us for row in rows],
-            unchanged,
-        )
-        return [pa.array(column, field.type) for column, field in zip(values, CHANGE_FIELDS, strict=True)]
-
-    def _unchanged(self, row: NetRow, *, is_append: bool) -> str | None:
-        if not row.is_partial:
-            return None
-        if is_append:
-            names = [name for name, value in zip(self.columns.names, row.values, strict=True) if value is KEPT]
-            return json.dumps(names, ensure_ascii=False)
-        return "".join("1" if value is KEPT else "0" for value in row.values)
+        named: list[str | None] = [None] * len(rows.ops)
+        for row, kept in rows.kept.items():
+            if is_append:
+                names = [name for name, is_kept in zip(self.columns.names, kept, strict=True) if is_kept]
+                named[row] = json.dumps(names, ensure_ascii=False)
+            else:
+                named[row] = "".join("1" if is_kept else "0" for is_kept in kept)
+        return pa.array(named, pa.string())
 
     def key_batch(self, rows: Sequence[NetRow]) -> pa.RecordBatch:
         misfits, names = Misfits(), list(self.spec.key)
-        arrays = [self._column(rows, self.columns.get_field_index(name), misfits) for name in names]
+        places = [self.columns.get_field_index(name) for name in names]
+        arrays = [self._column(texts_of(rows, at), at, misfits) for at in places]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self.columns.field(name) for name in names]))
 
     def with_change(self, batch: pa.RecordBatch, change: Change) -> pa.RecordBatch:
@@ -127,11 +146,13 @@ class RowWriter:
         added = [pa.array([value] * batch.num_rows, field.type) for value, field in _stamps(row)]
         return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=self.context.schema)
 
-    def _raw(self, row: NetRow) -> dict[str, str | None]:
-        return {
-            name: value.decode(errors="replace") if isinstance(value, bytes) else None
-            for name, value in zip(self.columns.names, row.values, strict=True)
-        }
+    def _raw(self, rows: ChangeColumns, row: int) -> dict[str, str | None]:
+        found = zip(self.columns.names, (texts[row].as_py() for texts in rows.texts), strict=True)
+        return {name: None if value is None else value.decode(errors="replace") for name, value in found}
+
+
+def texts_of(rows: Sequence[NetRow], at: int) -> pa.Array:
+    return pa.array([None if (value := row.values[at]) is KEPT else value for row in rows], pa.binary())
 
 
 def _stamps(row: NetRow) -> Iterator[tuple[object, pa.Field]]:

@@ -35,10 +35,26 @@ class SpooledSequence:
             self._chunks.append(self._spool.write(tail))
             self._tail = bytearray()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def add_framed(self, data: bytes | memoryview) -> None:
+        """Several messages, each with its length in four bytes before it."""
+        self._tail += data
+        if len(self._tail) >= self._spool.chunk_bytes:
+            self._chunks.append(self._spool.write(self._tail))
+            self._tail = bytearray()
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(size for _, size in self._chunks) + len(self._tail)
+
+    def framed(self) -> Iterator[bytes]:
+        """All messages, each with its length before it, in pieces."""
         for offset, size in self._chunks:
-            yield from _framed(self._spool.read(offset, size))
-        yield from _framed(bytes(self._tail))
+            yield self._spool.read(offset, size)
+        yield bytes(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.framed():
+            yield from _framed(piece)
 
 
 class LogSpool:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from ingest_ray.sdk.changes import has_changes, table_columns
 from ingest_ray.sdk.contracts import KeptLog, LogReaders, LogStatus, Probe, ReadContext
 from ingest_ray.sdk.dataset_schema import schema_of
-from ingest_ray.sdk.errors import ModeUnsupported
+from ingest_ray.sdk.errors import ModeUnsupported, SnapshotLost
 from ingest_ray.sdk.types import (
     Dataset,
     Diagnostic,
@@ -50,6 +50,7 @@ from ingest_strategies.jdbc.postgres.changes.publication import (
     publication_name,
     publish_table,
 )
+from ingest_strategies.jdbc.postgres.changes.published_table import require_same
 from ingest_strategies.jdbc.postgres.changes.readiness import diagnose_log
 from ingest_strategies.jdbc.postgres.changes.shared_slot import (
     advance_shared_slot,
@@ -68,7 +69,7 @@ from ingest_strategies.jdbc.postgres.changes.slot import (
     shared_name,
     slot_name,
 )
-from ingest_strategies.jdbc.postgres.changes.timeline import is_same, read_until, require_history
+from ingest_strategies.jdbc.postgres.changes.timeline import is_kept, is_same, read_until
 from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.reader import read
@@ -86,6 +87,7 @@ class LogProbe:
     has_changes: bool
     end: int
     history: LogHistory | None
+    version: int
 
 
 class PostgresLog:
@@ -113,7 +115,7 @@ class PostgresLog:
                 return
             found = find_unit_slot(session, spec)
             check_published(session, spec, found.publication, is_first=False)
-            require_history(session, spec.unit_id, history_of(known.get(SEGMENT)), begun)
+            require_same(session, spec, known.get(SEGMENT), begun, found.publication, version)
             slot = found.require(begun)
             if found.is_own:
                 advance_slot(session, slot, begun)
@@ -190,7 +192,7 @@ class PostgresLog:
             return
         begun = begun_at(state, spec)
         with self._dialect.open(spec.endpoint) as session:
-            self._check(session, spec)
+            version = self._check(session, spec)
             facts = {"replica_identity": check_identity(session, spec), "publication": publication_name(spec)}
             slot = read_slot(session, slot_name(spec))
             if begun is None:
@@ -204,7 +206,8 @@ class PostgresLog:
         horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
         with open_probe(self._dialect, spec, known) as probe:
             table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
-            history = require_history(table_probe.session, spec.unit_id, history_of(state), begun)
+            name = facts["publication"]
+            history = require_same(table_probe.session, spec, state, begun, name, version)
             if history is not None and probe.snapshot is None:
                 history = history.model_copy(update={"seen": None})  # rows are read as they will be then
             yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts}, history=history)
@@ -214,13 +217,13 @@ class PostgresLog:
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
-            check_server(session, spec.endpoint.endpoint_id)
+            version = check_server(session, spec.endpoint.endpoint_id)
             found = find_unit_slot(session, spec)
-            current = require_history(session, spec.unit_id, history_of(state), lower)
+            current = require_same(session, spec, state, lower, found.publication, version)
             slot = found.require(lower)
             end, round_bytes = max(slot.end, lower), ROUND_SLICES * spec.policy.target_slice_bytes
             upper = min(end, lower + round_bytes)
-            if unfinished is not None and not _is_kept(unfinished, current, end):
+            if unfinished is not None and not is_kept(unfinished, current, end):
                 unfinished = None
             has_any = looks_up = unfinished is not None
             if unfinished is not None and unfinished.target.upper is not None:
@@ -230,6 +233,8 @@ class PostgresLog:
                 upper = part.upper
                 oid = read_relation_oid(session, spec)
                 has_any, looks_up = part.has_changes(oid, lower), part.has_moves(oid)
+                if not is_same(current, require_same(session, spec, state, lower, found.publication, version)):
+                    raise SnapshotLost(f"{spec.unit_id}: another server answered", hint="the run plans again")
             slot = find_unit_slot(session, spec).require(lower)  # it had all of it while it was looked through
             facts: dict[str, JsonValue] = {
                 "slot": slot.name,
@@ -244,7 +249,7 @@ class PostgresLog:
             bytes=upper - lower if has_any else 0,
             horizon=Horizon(value=position_of(upper), method="end of the log", note=f"the log ends at {lsn_text(end)}"),
             facts=facts,
-            live=LogProbe(lower, upper, has_any, end, current),
+            live=LogProbe(lower, upper, has_any, end, current, version),
             more_rounds=-(-max(0, end - upper) // round_bytes),
             unchanged_until=None if has_any or upper == lower else {SEGMENT: position_of(upper)},
             history=history,
@@ -263,7 +268,7 @@ class PostgresLog:
                 position_of(log.lower),
                 position_of(log.upper),
                 has_changes=log.has_changes,
-                is_kept=lambda scope: _is_kept(scope, log.history, log.end),
+                is_kept=lambda scope: is_kept(scope, log.history, log.end),
             )
         return [scope.model_copy(update={"history": probe.history}) for scope in scopes]
 
@@ -275,7 +280,9 @@ class PostgresLog:
                 yield piece.model_copy(update={"hints": {**piece.hints, "lsn": lsn}})
             return
         log: LogProbe = probe.live
-        planned_on = {"history": log.history.model_dump(mode="json")} if log.history is not None else {}
+        planned_on: dict[str, JsonValue] = {"version": log.version}
+        if log.history is not None:
+            planned_on["history"] = log.history.model_dump(mode="json")
         yield Piece(interval=gap, estimated_bytes=log.upper - log.lower, hints=planned_on)
 
     # --- reading
@@ -291,8 +298,3 @@ class PostgresLog:
         plain = replace(context, schema=table_columns(context.schema))
         for batch in read(self._dialect, spec, piece, plain):
             yield as_loaded(batch, context.schema, lsn)
-
-
-def _is_kept(scope: Scope, history: LogHistory | None, end: int) -> bool:
-    """Whether what an earlier run planned to read is in the log as it is now, whole."""
-    return scope.target.upper is not None and number_of(scope.target.upper) <= end and is_same(scope.history, history)

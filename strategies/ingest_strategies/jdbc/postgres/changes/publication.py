@@ -3,9 +3,12 @@
 https://www.postgresql.org/docs/current/logical-replication-publication.html
 """
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ingest_ray.sdk.dataset_schema import schema_of
 from ingest_ray.sdk.errors import ConfigError, IngestError, LogGone, ModeUnsupported, SourceDenied
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.config import parse_config
@@ -29,14 +32,16 @@ _PUBLICATION = """
 SELECT p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,
   EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}),
   coalesce((SELECT to_jsonb(t) ->> 'rowfilter' FROM pg_publication_tables t
+    WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}), ''),
+  coalesce((SELECT to_jsonb(t) ->> 'attnames' FROM pg_publication_tables t
     WHERE t.pubname = p.pubname AND t.schemaname = {schema} AND t.tablename = {table}), '')
 FROM pg_publication p WHERE p.pubname = {name}"""
 
 # Of a table that is named in it: which tables of a schema, or of all, it had at some time is not known.
 _PUBLISHED = """
-SELECT r.xmin::text::bigint FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+SELECT n.nspname || '.' || c.relname, r.xmin::text::bigint FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
 JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE p.pubname = {name} AND n.nspname || '.' || c.relname = {table}"""
+WHERE p.pubname = {name}{only}"""
 
 _GENERATED = "SELECT attname::text, attgenerated::text FROM pg_attribute WHERE attrelid = {table}::regclass AND attgenerated <> '' AND NOT attisdropped"
 GENERATED_SINCE = 180_000  # publish_generated_columns
@@ -112,14 +117,26 @@ def check_published(session: Session, spec: UnitSpec, name: str, *, is_first: bo
             f"{spec.unit_id}: publication '{name}' does not have the table any more: it was dropped, or the table was made again",
             hint="`ingest-ray reset` the unit, then run: it is loaded again",
         )
-    is_complete, is_by_root, _, row_filter = rows[0]
+    is_complete, is_by_root, _, row_filter, columns = rows[0]
     if not is_complete or row_filter or (spec.dataset.facts["relkind"] == "p" and not is_by_root):
         raise ConfigError(
             f"{spec.unit_id}: publication '{name}' does not publish every change of the table",
             hint="it must publish insert, update, delete and truncate, without a row filter, and, of partitioned tables,"
             " WITH (publish_via_partition_root = true)",
         )
+    left_out = _left_out(spec, columns)
+    if left_out:
+        raise ConfigError(
+            f"{spec.unit_id}: publication '{name}' does not publish column '{left_out[0]}'",
+            hint="publish the table without a list of columns; or leave the column out with policy.exclude_columns",
+        )
     return True
+
+
+def _left_out(spec: UnitSpec, published: str) -> list[str]:
+    """Columns that are read and not published. `published`: as JSON; empty: of a server that has no lists of columns."""
+    names = schema_of(spec.dataset, spec.policy.columns or None).names
+    return sorted(set(names) - set(json.loads(published))) if published else []
 
 
 def _read_publication(session: Session, spec: UnitSpec, name: str) -> list[tuple[Any, ...]]:
@@ -171,8 +188,14 @@ def _publish_sql(spec: UnitSpec, name: str, version: int, *, has_any: bool) -> s
 
 def read_published_xid(session: Session, name: str, table: str) -> int | None:
     """The number of the transaction that added the table, `schema.table`, to the publication; None where that is not known."""
-    rows = session.rows(_PUBLISHED.format(name=quoted_text(name), table=quoted_text(table)))
-    return int(rows[0][0]) if len(rows) == 1 else None
+    return read_published_xids(session, name, f" AND n.nspname || '.' || c.relname = {quoted_text(table)}").get(table)
+
+
+def read_published_xids(session: Session, name: str, only: str = "") -> Mapping[str, int]:
+    """Those of all tables that the publication names. Of two tables whose names look alike (a dot in one) neither is known."""
+    rows = session.rows(_PUBLISHED.format(name=quoted_text(name), only=only))
+    names = Counter(table for table, _ in rows)
+    return {table: int(xid) for table, xid in rows if names[table] == 1}
 
 
 def unpublish_table(session: Session, spec: UnitSpec) -> bool:

@@ -20,6 +20,7 @@ from ingest_strategies.jdbc.postgres.changes.publication import (
     publication_name,
     publish_table,
     read_published_xid,
+    read_published_xids,
     unpublish_table,
 )
 from ingest_strategies.jdbc.postgres.changes.slot import (
@@ -96,12 +97,13 @@ def _common_position(
     """The least position of all units that share the slot; units far behind the first of them get slots of their own."""
     assert slot.confirmed is not None
     positions = {}
+    published = read_published_xids(session, publication_name(spec))  # one query, however many units there are
     for reader in readers:
         name = own_name(spec.endpoint, reader.unit_id, reader.sink_id)
         position = begun if name == slot_name(spec) else begun_at(reader.known.get(SEGMENT), spec)
         if position is None or name in apart or position < slot.confirmed:  # or its log is gone already
             continue
-        if has_all(slot.catalog_xmin, read_published_xid(session, publication_name(spec), reader.unit_id)):
+        if has_all(slot.catalog_xmin, published.get(reader.unit_id)):
             positions[name] = position
     if not positions:
         return begun

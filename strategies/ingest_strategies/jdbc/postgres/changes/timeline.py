@@ -6,16 +6,17 @@ https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELIN
 and a server that `pg_upgrade` made, have another one.
 """
 
+import json
+
 from ingest_ray.sdk.errors import (
     ConfigError,
     IngestError,
     LogGone,
-    SnapshotLost,
     SourceDenied,
     SourceError,
     SourceUnavailable,
 )
-from ingest_ray.sdk.types import LogHistory, Position, Slice
+from ingest_ray.sdk.types import LoggedTable, LogHistory, Position, Scope
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.postgres.changes.lsn import lsn_number, lsn_text, number_of, position_of
 from ingest_strategies.jdbc.postgres.session import postgres_session
@@ -26,6 +27,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()), CASE WHEN pg_i
   THEN (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline) FROM pg_control_checkpoint() c, pg_control_recovery() r)::bigint
   ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,
   (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text"""
+MOST_COLUMNS = 300  # of which the numbers are kept: a checkpoint's document has at most 64 KiB
 RELOAD_HINT = "`ingest-ray reset` the unit, then run: it is loaded again; `ingest-ray verify --repair --allow-deletes` then removes rows that the source lost"
 PROOF_HINT = (
     "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO the role, or let it open replication connections (REPLICATION, and a line of"
@@ -33,15 +35,24 @@ PROOF_HINT = (
 )
 
 
-def read_history(session: Session) -> LogHistory | None:
-    """`seen`: of every transaction that other sessions see now, the log has the commit before this position. None: the server does not say."""
+def read_history(session: Session, table_sql: str = "") -> LogHistory | None:
+    """`seen`: of every transaction that other sessions see now, the log has the commit before this position. None: the server does not say.
+    `table_sql`: a query of what a `LoggedTable` has, for the same request."""
     try:
-        server, timeline, end = session.rows(_HISTORY)[0]
+        rows = session.rows(f"{_HISTORY}, x.* FROM ({table_sql}) x" if table_sql else _HISTORY)
     except SourceUnavailable:
         raise
     except (SourceError, ConfigError):  # a service without these functions, or without the right to them
         return None
-    return LogHistory(server=server, timeline=timeline, seen=position_of(lsn_number(end)))
+    (server, timeline, end, *table) = rows[0]
+    found = LogHistory(server=server, timeline=timeline, seen=position_of(lsn_number(end)))
+    if not table:
+        return found
+    oid, publication, published, columns = table
+    numbers = json.loads(columns or "{}")
+    known = numbers if len(numbers) <= MOST_COLUMNS else {}
+    logged = LoggedTable(oid=oid, publication=publication, published=published, columns=known)
+    return found.model_copy(update={"table": logged})
 
 
 def read_until(
@@ -58,16 +69,17 @@ def read_until(
     return current.model_copy(update={"seen": position_of(newest)})
 
 
-def require_history(session: Session, unit_id: str, known: LogHistory | None, begun: int) -> LogHistory | None:
-    """The server's history, which has everything that the checkpoint has. `known` None: of an older version, which goes on.
+def require_history(
+    session: Session, unit_id: str, known: LogHistory | None, begun: int, current: LogHistory | None
+) -> None:
+    """Compares the server's history with the checkpoint's. `known` None: of an older version, which goes on.
 
     Raises:
         LogGone: it is another server, or has lost a part of the log that was read.
         SourceDenied: the role may not read where the timelines begin.
     """
-    current = read_history(session)
     if known is None or (current is not None and is_same(known, current)):
-        return current
+        return
     since = f"{unit_id}: the log is gone from {lsn_text(begun)} on"
     if current is None:
         raise SourceDenied(
@@ -100,29 +112,15 @@ def require_history(session: Session, unit_id: str, known: LogHistory | None, be
             f" {lsn_text(read)} (a standby was promoted that had not received them, or the server was restored to an earlier moment)",
             hint=RELOAD_HINT,
         )
-    return current
-
-
-def require_planned_history(session: Session, unit_id: str, piece: Slice, upper: int) -> None:
-    """After the slice was read: `upper` was planned on a server, and another one may have answered.
-
-    Raises:
-        SnapshotLost: plan again.
-    """
-    planned = piece.hints.get("history")
-    if planned is None:
-        return
-    history = LogHistory.model_validate(planned)
-    try:
-        require_history(session, unit_id, history.model_copy(update={"seen": position_of(upper)}), upper)
-    except LogGone as error:
-        raise SnapshotLost(
-            f"the server has another history than the plan: {error.message}", hint="the run plans again"
-        ) from None
 
 
 def is_same(one: LogHistory | None, other: LogHistory | None) -> bool:
     return one is None or other is None or (one.server, one.timeline) == (other.server, other.timeline)
+
+
+def is_kept(scope: Scope, history: LogHistory | None, end: int) -> bool:
+    """Whether what an earlier run planned to read is in the log as it is now, whole."""
+    return scope.target.upper is not None and number_of(scope.target.upper) <= end and is_same(scope.history, history)
 
 
 def _left_at(session: Session, unit_id: str, old: int, new: int) -> int | None:
