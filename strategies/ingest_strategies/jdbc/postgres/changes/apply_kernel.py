@@ -305,5 +305,6 @@ def gather(data, values, rows, column, offsets, out):  # type: ignore[no-untyped
         offsets[place] = filled
         for octet in range(length):
             out[filled + octet] = data[begin + octet]
-        filled += max(length, 0)
+        if length > 0:
+            filled += length
     offsets[rows.shape[0]] = filled
