@@ -81,7 +81,7 @@ class ChangeColumns:
     texts: Sequence[pa.Array]
     ops: pa.Array
     lsns: pa.Array
-    places: pa.Array
+    seqs: pa.Array
     committed_us: pa.Array
     kept: Mapping[int, Sequence[bool]]
 
@@ -111,7 +111,7 @@ class RowWriter:
     def batch_of(self, rows: ChangeColumns) -> pa.RecordBatch:
         misfits = Misfits()
         arrays = [self._column(texts, at, misfits) for at, texts in enumerate(rows.texts)]
-        added = (rows.ops, rows.lsns, rows.places, rows.committed_us, self._unchanged(rows))
+        added = (rows.ops, rows.lsns, rows.seqs, rows.committed_us, self._unchanged(rows))
         arrays += [values.cast(field.type) for values, field in zip(added, CHANGE_FIELDS, strict=True)]
         for row, (reason, column) in sorted(misfits.reasons.items()):
             self.context.reject(self._raw(rows, row), reason, column)
@@ -136,8 +136,8 @@ class RowWriter:
 
     def key_batch(self, rows: Sequence[NetRow]) -> pa.RecordBatch:
         misfits, names = Misfits(), list(self.spec.key)
-        places = [self.columns.get_field_index(name) for name in names]
-        arrays = [self._column(texts_of(rows, at), at, misfits) for at in places]
+        positions = [self.columns.get_field_index(name) for name in names]
+        arrays = [self._column(texts_of(rows, at), at, misfits) for at in positions]
         return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([self.columns.field(name) for name in names]))
 
     def with_change(self, batch: pa.RecordBatch, change: Change) -> pa.RecordBatch:

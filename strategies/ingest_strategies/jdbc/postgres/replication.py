@@ -8,22 +8,19 @@ from typing import Any
 from pg8000.exceptions import Error
 
 from ingest_ray.sdk.errors import SourceDenied
-from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.copy_session import login_of
+from ingest_strategies.jdbc.postgres.session import PostgresSession
 from ingest_strategies.jdbc.postgres.wire import PostgresWire, WireError
-from ingest_strategies.jdbc.sessions.adbc import Fault
 from ingest_strategies.jdbc.sessions.faults import without_secrets
-from ingest_strategies.jdbc.sessions.reach import Reach
 
 
-def run_replication_command(
-    config: PostgresConfig, reach: Reach | None, fault: Fault, command: str
-) -> list[tuple[Any, ...]]:
-    """Its rows, over a connection that is closed then.
+def run_replication_command(session: PostgresSession, command: str) -> list[tuple[Any, ...]]:
+    """Its rows, over a connection of its own to the session's server.
 
     Raises:
         SourceDenied: the server accepts no such connection from the role.
     """
+    config, reach, fault = session.login
     try:
         wire = PostgresWire(**login_of(config, reach), replication="database")
     except (Error, OSError) as error:

@@ -243,11 +243,10 @@ class PostgresSession(AdbcSession):
         with self._transaction():
             yield bool(self._marked_rows(sql)[0][0])
 
-    def replication_rows(self, command: str) -> list[tuple[Any, ...]]:
-        """The rows of a command of the replication protocol, over a connection of its own. Raises `SourceDenied` where there is none."""
-        from ingest_strategies.jdbc.postgres.replication import run_replication_command  # loads pg8000
-
-        return run_replication_command(self._config, self._reach, self._fault_of, command)
+    @property
+    def login(self) -> tuple[PostgresConfig, Reach | None, Fault]:
+        """What another connection to the same server needs."""
+        return self._config, self._reach, self._fault_of
 
     @contextmanager
     def qualified_names(self) -> Iterator[None]:

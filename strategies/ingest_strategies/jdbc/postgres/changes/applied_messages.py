@@ -38,7 +38,7 @@ class AppliedMessages:
         self._state[kernel.IS_APPEND] = is_append
         self._state[kernel.TRANSACTION] = self._state[kernel.TRUNCATED] = -1
         self._transactions = np.zeros((1_024, 3), np.int64)
-        self._places, self._spans = np.zeros(len(order.names), np.int64), np.zeros(2, np.int64)
+        self._positions, self._spans = np.zeros(len(order.names), np.int64), np.zeros(2, np.int64)
         self._values = np.zeros((FIRST_ROWS, 2 * len(order.names)), np.int32)
         self._items = np.zeros((FIRST_ROWS, kernel.ITEMS), np.int32)
         self._buckets = np.full(4 * FIRST_ROWS, -1, np.int32)
@@ -52,7 +52,7 @@ class AppliedMessages:
                 self._state,
                 self._transactions,
                 self._spans,
-                self._places,
+                self._positions,
                 self._key,
                 self._values,
                 self._items,
@@ -81,7 +81,7 @@ class AppliedMessages:
         message = self._relation_message = self._message()
         self._relation = relation = decode_relation(message)
         at = {name: index for index, name in enumerate(relation.columns)}
-        self._places = np.array([at.get(name, -1) for name in self._order.names], np.int64)
+        self._positions = np.array([at.get(name, -1) for name in self._order.names], np.int64)
         self._spans = np.zeros(2 * max(1, len(relation.columns)), np.int64)
         self._state[kernel.COLUMNS] = len(relation.columns)
         self._state[kernel.HAS_KEY] = set(self._order.key) <= relation.key
@@ -103,7 +103,7 @@ class AppliedMessages:
             self._items = np.concatenate([self._items, np.zeros_like(self._items)])
         self._buckets = np.full(4 * len(self._values), -1, np.int32)
         if not self._state[kernel.IS_APPEND]:
-            kernel.place_rows(self._items, rows, self._buckets)
+            kernel.fill_buckets(self._items, rows, self._buckets)
 
     def _stamp(self, row: int) -> tuple[int, int, int, int]:
         """Position, place, moment and number of the transaction."""
@@ -116,8 +116,8 @@ class AppliedMessages:
             return None
         lsn, at, xid = (int(number) for number in self._transactions[self._state[kernel.TRUNCATED]])
         assert self._relation is not None
-        place = int(self._state[kernel.TRUNCATED_AT])
-        change = Change("truncate", lsn, place, at + EPOCH_US, self._relation, None, None, xid=xid)
+        seq = int(self._state[kernel.TRUNCATED_AT])
+        change = Change("truncate", lsn, seq, at + EPOCH_US, self._relation, None, None, xid=xid)
         return NetRow(TRUNCATE, [None] * len(self._order.names), change)
 
     def _partial(self, rows: npt.NDArray[np.int64]) -> Any:

@@ -18,7 +18,7 @@ INSERT, UPDATE, DELETE, TRUNCATE = 0, 1, 2, 3
 # the rows so far; the transaction and the place of the last truncation, which removed all before; what counts;
 # the columns of the relation, and whether it has the unit's key of old rows; whether each change is a row of its own; the changes of rows
 # so far.
-AT, TRANSACTION, COUNTS, PLACE, ROWS, TRUNCATED, TRUNCATED_AT, LOWER, UPPER, COLUMNS, HAS_KEY, IS_APPEND, CHANGES = (
+AT, TRANSACTION, COUNTS, NEXT_SEQ, ROWS, TRUNCATED, TRUNCATED_AT, LOWER, UPPER, COLUMNS, HAS_KEY, IS_APPEND, CHANGES = (
     range(13)
 )
 STATES = 13
@@ -67,12 +67,12 @@ def read_values(data, at, end, count, spans):  # type: ignore[no-untyped-def]
 
 
 @code.inner
-def arrange(spans, places, row, values):  # type: ignore[no-untyped-def]
+def arrange(spans, positions, row, values):  # type: ignore[no-untyped-def]
     """The values in the order of the columns that are read."""
-    for column in range(places.shape[0]):
-        place = places[column]
-        values[row, 2 * column] = spans[2 * place] if place >= 0 else 0
-        values[row, 2 * column + 1] = spans[2 * place + 1] if place >= 0 else KEPT
+    for column in range(positions.shape[0]):
+        index = positions[column]
+        values[row, 2 * column] = spans[2 * index] if index >= 0 else 0
+        values[row, 2 * column + 1] = spans[2 * index + 1] if index >= 0 else KEPT
 
 
 @code.inner
@@ -87,9 +87,9 @@ def fill_kept(row, other, values):  # type: ignore[no-untyped-def]
 def hash_of(data, row, key, values):  # type: ignore[no-untyped-def]
     """FNV-1a, in 31 bits."""
     number = np.int64(1469598103934665603)
-    for place in range(key.shape[0]):
-        begin = np.int64(values[row, 2 * key[place]])
-        length = np.int64(values[row, 2 * key[place] + 1])
+    for index in range(key.shape[0]):
+        begin = np.int64(values[row, 2 * key[index]])
+        length = np.int64(values[row, 2 * key[index] + 1])
         number = (number ^ (length & 0xFF)) * np.int64(1099511628211)
         for octet in range(length):
             number = (number ^ np.int64(data[begin + octet])) * np.int64(1099511628211)
@@ -98,8 +98,8 @@ def hash_of(data, row, key, values):  # type: ignore[no-untyped-def]
 
 @code.inner
 def is_same_key(data, row, other, key, values):  # type: ignore[no-untyped-def]
-    for place in range(key.shape[0]):
-        column = 2 * key[place]
+    for index in range(key.shape[0]):
+        column = 2 * key[index]
         length = values[row, column + 1]
         if length != values[other, column + 1]:
             return False
@@ -125,7 +125,7 @@ def find_bucket(data, row, hashed, key, values, items, buckets):  # type: ignore
 @code.inner
 def set_items(items, row, op, moved, state, hashed):  # type: ignore[no-untyped-def]
     items[row, OP], items[row, MOVED], items[row, OF] = op, moved, state[TRANSACTION]
-    items[row, SEQ], items[row, HASH] = state[PLACE], hashed
+    items[row, SEQ], items[row, HASH] = state[NEXT_SEQ], hashed
 
 
 @code.inner
@@ -149,8 +149,8 @@ def put_deleted(data, row, key, values, items, buckets, state):  # type: ignore[
     """The same for a deleted row: all but its key is NULL."""
     for column in range(values.shape[1] // 2):
         is_key = False
-        for place in range(key.shape[0]):
-            is_key |= key[place] == column
+        for index in range(key.shape[0]):
+            is_key |= key[index] == column
         if not is_key:
             values[row, 2 * column], values[row, 2 * column + 1] = 0, NULL
     put(data, row, DELETE, 0, key, values, items, buckets, state)
@@ -170,8 +170,8 @@ def update(data, old, has_old, is_whole, key, values, items, buckets, state):  #
     if has_old:
         if is_whole:
             fill_kept(new, old, values)
-        for place in range(key.shape[0]):
-            column = 2 * key[place]
+        for index in range(key.shape[0]):
+            column = 2 * key[index]
             if values[new, column + 1] == KEPT:
                 values[new, column], values[new, column + 1] = values[old, column], values[old, column + 1]
     before = old if has_old else new
@@ -191,7 +191,7 @@ def update(data, old, has_old, is_whole, key, values, items, buckets, state):  #
 
 
 @code.exported("void(int32[:, ::1], int64, int32[::1])")
-def place_rows(items, rows, buckets):  # type: ignore[no-untyped-def]
+def fill_buckets(items, rows, buckets):  # type: ignore[no-untyped-def]
     """Fills an empty table of buckets."""
     for row in range(rows):
         bucket = np.int64(items[row, HASH]) & (buckets.shape[0] - 1)
@@ -208,11 +208,11 @@ def begin(data, at, transactions, state):  # type: ignore[no-untyped-def]
     transactions[number, 0], transactions[number, 1] = lsn, eight_bytes(data, at + 9)
     transactions[number, 2] = four_bytes(data, at + 17)
     state[COUNTS] = 1 if state[LOWER] <= lsn < state[UPPER] else 0
-    state[PLACE] = 0
+    state[NEXT_SEQ] = 0
 
 
 @code.inner
-def change(data, at, end, spans, places, key, values, items, buckets, state):  # type: ignore[no-untyped-def]
+def change(data, at, end, spans, positions, key, values, items, buckets, state):  # type: ignore[no-untyped-def]
     """Applies one change of a row; the rows behind the last one are free for it."""
     kind, row, is_append = data[at], state[ROWS], state[IS_APPEND] == 1
     mark = data[at + 5] if end - at > 5 else 0
@@ -222,7 +222,7 @@ def change(data, at, end, spans, places, key, values, items, buckets, state):  #
         old_end = read_values(data, at + 6, end, state[COLUMNS], spans)
         if old_end < 0:
             return MALFORMED
-        arrange(spans, places, row, values)
+        arrange(spans, positions, row, values)
         if not is_append and mark == 75 and state[HAS_KEY] == 0:
             return NO_KEY
     elif kind == 68:
@@ -230,7 +230,7 @@ def change(data, at, end, spans, places, key, values, items, buckets, state):  #
     if kind != 68:
         if old_end >= end or read_values(data, old_end + 1, end, state[COLUMNS], spans) < 0:
             return MALFORMED
-        arrange(spans, places, row if is_append or kind == 73 else row + 1, values)
+        arrange(spans, positions, row if is_append or kind == 73 else row + 1, values)
     if is_append:
         set_items(items, row, INSERT if kind == 73 else DELETE if kind == 68 else UPDATE, 0, state, 0)
         state[ROWS] += 1
@@ -253,7 +253,7 @@ def truncate(values, items, buckets, state):  # type: ignore[no-untyped-def]
         state[ROWS] += 1
         return
     state[ROWS] = 0
-    state[TRUNCATED], state[TRUNCATED_AT] = state[TRANSACTION], state[PLACE]
+    state[TRUNCATED], state[TRUNCATED_AT] = state[TRANSACTION], state[NEXT_SEQ]
     for bucket in range(buckets.shape[0]):
         buckets[bucket] = -1
 
@@ -261,7 +261,7 @@ def truncate(values, items, buckets, state):  # type: ignore[no-untyped-def]
 @code.exported(
     "int64(uint8[::1], int64[::1], int64[:, ::1], int64[::1], int64[::1], int64[::1], int32[:, ::1], int32[:, ::1], int32[::1])"
 )
-def apply_messages(data, state, transactions, spans, places, key, values, items, buckets):  # type: ignore[no-untyped-def]
+def apply_messages(data, state, transactions, spans, positions, key, values, items, buckets):  # type: ignore[no-untyped-def]
     """Until the end of the sequence, or a message that others must read first."""
     while state[AT] < data.shape[0]:
         at = state[AT] + 4
@@ -285,11 +285,11 @@ def apply_messages(data, state, transactions, spans, places, key, values, items,
             if kind == 84:
                 truncate(values, items, buckets, state)
             else:
-                result = change(data, at, end, spans, places, key, values, items, buckets, state)
+                result = change(data, at, end, spans, positions, key, values, items, buckets, state)
                 if result != DONE:
                     return result
                 state[CHANGES] += 1
-            state[PLACE] += 1
+            state[NEXT_SEQ] += 1
         state[AT] = end
     return DONE
 
@@ -298,11 +298,11 @@ def apply_messages(data, state, transactions, spans, places, key, values, items,
 def gather(data, values, rows, column, offsets, out):  # type: ignore[no-untyped-def]
     """The texts of one column of some rows, one behind the other."""
     filled = np.int64(0)
-    for place in range(rows.shape[0]):
-        row = rows[place]
+    for index in range(rows.shape[0]):
+        row = rows[index]
         begin = np.int64(values[row, 2 * column])
         length = np.int64(values[row, 2 * column + 1])
-        offsets[place] = filled
+        offsets[index] = filled
         for octet in range(length):
             out[filled + octet] = data[begin + octet]
         if length > 0:

@@ -67,8 +67,8 @@ def divide(data, offsets, upper, state, tables, transactions, begins):  # type: 
 
 @code.inner
 def write_framed(source, at, size, out, filled):  # type: ignore[no-untyped-def]
-    for place in range(4):
-        out[filled + place] = (size >> (24 - 8 * place)) & 0xFF
+    for nth in range(4):
+        out[filled + nth] = (size >> (24 - 8 * nth)) & 0xFF
     filled += 4
     for octet in range(size):
         out[filled + octet] = source[at + octet]
@@ -79,8 +79,8 @@ def write_framed(source, at, size, out, filled):  # type: ignore[no-untyped-def]
 def frame(data, offsets, picked, transactions, first, begins, state, out):  # type: ignore[no-untyped-def]
     """Writes one table's messages, and before the first one of each transaction its begin; returns the number of bytes."""
     filled = np.int64(0)
-    for place in range(picked.shape[0]):
-        index = picked[place]
+    for nth in range(picked.shape[0]):
+        index = picked[nth]
         at = np.int64(offsets[index])
         number = transactions[index]
         if number >= 0:

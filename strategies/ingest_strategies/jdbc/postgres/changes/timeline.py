@@ -141,7 +141,9 @@ def _read_history_file(session: Session, unit_id: str, old: int, new: int) -> st
     except SourceDenied:
         pass  # by default only superusers may
     try:
-        return str(postgres_session(session).replication_rows(f"TIMELINE_HISTORY {new}")[0][1])
+        from ingest_strategies.jdbc.postgres.replication import run_replication_command  # loads pg8000
+
+        return str(run_replication_command(postgres_session(session), f"TIMELINE_HISTORY {new}")[0][1])
     except IngestError as error:
         raise SourceDenied(
             f"{unit_id}: the server is on timeline {new}, and timeline {old} was read: whether it has all of that cannot be seen, because"
