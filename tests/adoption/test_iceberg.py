@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ingest_ray.sdk.types import RunMode, RunState
+from ingest_ray.sinks.iceberg.prepared.sweep import _snapshots_since, sweep_staged
 from tests.run.installation import Installation
 from tests.run.test_killed import killed_at
 
@@ -82,6 +83,21 @@ def test_files_that_older_snapshots_have_are_not_swept_with_those_of_a_killed_ru
     snapshots = [one.snapshot_id for one in there.iceberg().snapshots()]
     rows = [there.iceberg().scan(snapshot_id=one).to_arrow()["at"].to_pylist() for one in snapshots]
     assert {tuple(sorted(set(found))) for found in rows} == {(0,), (5,), (7,)}
+
+
+def test_what_a_run_committed_before_a_compaction_is_not_swept(tmp_path: Path) -> None:
+    """Between two snapshots of a run lies one that has rewritten the files of the first: an older reader still needs them."""
+    there = installation(tmp_path, policy={"cursor": "at", "write": "append"})
+    there.run()
+    table = there.iceberg()
+    name = next(iter(files_in_table(there)))
+    snapshots = list(table.metadata.snapshots)
+    first, last = snapshots[-1], snapshots[-1].model_copy(update={"sequence_number": 99})
+    between = first.model_copy(update={"sequence_number": 98, "summary": None})
+    table.metadata = table.metadata.model_copy(update={"snapshots": [*snapshots, between, last]})
+    assert [one.sequence_number for one in _snapshots_since(table, "run-1")][:3] == [99, 98, first.sequence_number]
+    assert sweep_staged(table, "run-1") == 0
+    assert name in files(there)
 
 
 def test_a_stopped_replacement_leaves_the_old_table_and_none_of_its_files(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A file that a snapshot names stays, also when the newest one does not name it an
 `vacuum` expires them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from pyarrow import fs
 from pyiceberg.table import Table
@@ -36,13 +36,12 @@ def sweep_staged(table: Table, run_id: str) -> int:
     return len(left)
 
 
-def _snapshots_since(table: Table, run_id: str) -> Iterator[Snapshot]:
-    """The run's own snapshots and all later ones, the newest first; every one where the run's own are expired."""
-    is_found = False
-    for snapshot in sorted(table.metadata.snapshots, key=lambda one: one.sequence_number or 0, reverse=True):
-        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
-        is_own = summary.get(RUN_ID) == run_id
-        if is_found and not is_own:
-            return
-        is_found = is_found or is_own
-        yield snapshot
+def _snapshots_since(table: Table, run_id: str) -> Sequence[Snapshot]:
+    """From the run's first snapshot on, the newest first: others, such as a compaction, may lie between its own. All where these are expired."""
+    found = sorted(table.metadata.snapshots, key=lambda one: one.sequence_number or 0, reverse=True)
+    own = [number for number, one in enumerate(found) if _run_of(one) == run_id]
+    return found[: max(own) + 1] if own else found
+
+
+def _run_of(snapshot: Snapshot) -> str | None:
+    return snapshot.summary.additional_properties.get(RUN_ID) if snapshot.summary is not None else None
