@@ -69,8 +69,10 @@ coverage: $(READY) ## All tests, and which lines they ran: htmlcov/index.html
 	-scripts/install-test-services
 	$(PYTEST) -m 'not faults' $(PARALLEL) --cov=ingest_ray --cov=ingest_strategies --cov-branch --cov-report=html --cov-report=term:skip-covered
 
-bench: $(READY) ## PostgreSQL to Delta, compared with a plain script
-	$(BIN)/python -m bench.postgres_to_delta
+ROWS ?= 6000000
+ROUNDS ?= 5
+bench: $(READY) ## The goals of speed in one table, with their peers; half an hour (ROWS=2000000 ROUNDS=1: five minutes)
+	$(BIN)/python -m bench.goals --rows $(ROWS) --rounds $(ROUNDS)
 
 # In an environment of their own: their dependencies are not ours.
 TOOLS := .venv/tools

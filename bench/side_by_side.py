@@ -103,10 +103,14 @@ def main() -> int:
     options.add_argument("--rows", type=int, default=2_000_000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--folder", type=Path, default=Path("demo-home/side-by-side"))
+    options.add_argument("--peers", nargs="*", help="their scripts, as duckdb_scanner.py; default: all")
+    options.add_argument("--without-ray", action="store_true", help="ours in threads only")
     given = options.parse_args()
     folder = given.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    pythons = {peer: environment(peer, folder / "environments") for peer in PEERS}
+    wanted = [peer for peer in PEERS if given.peers is None or peer.script in given.peers]
+    pythons = {peer: environment(peer, folder / "environments") for peer in wanted}
+    own = (OURS, FLOOR) if given.without_ray else (OURS, ON_RAY, FLOOR)
     shutil.rmtree(folder / "pg", ignore_errors=True)
     url = start_postgres(folder / "pg")
     with adbc.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
@@ -115,7 +119,7 @@ def main() -> int:
     subprocess.run([sys.executable, "-m", "compileall", "-q", "ingest_ray", "strategies"], check=False)
     runs: dict[str, list[Measured]] = {}
     for number in range(given.rounds):
-        turns: list[tuple[str, Peer | None, Path | None]] = [(name, None, None) for name in (OURS, ON_RAY, FLOOR)]
+        turns: list[tuple[str, Peer | None, Path | None]] = [(name, None, None) for name in own]
         turns += [(peer.name, peer, python) for peer, python in pythons.items() if python]
         for name, peer, python in turns if number % 2 == 0 else reversed(turns):
             out = folder / "out"
@@ -132,7 +136,8 @@ def main() -> int:
             runs.setdefault(name, []).append(done)
             print(f"round {number + 1}: {name}: {done.wall_s:.2f} s, {done.cpu_s:.2f} s of CPU", file=sys.stderr)
     report(given.rows, runs)
-    chart(given.rows, runs, folder)
+    if given.peers is None:
+        chart(given.rows, runs, folder)
     return 0
 
 

@@ -5,10 +5,11 @@ They are written in the transaction that ends a run's record, so that a run coun
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import JsonValue
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ingest_ray.catalog.tables import runs
 from ingest_ray.catalog.tables import unit_totals as t
@@ -50,8 +51,11 @@ def add_run(connection: sa.Connection, summary: RunSummary, started_at: str) -> 
     if summary.started_at is not None:  # when it began to read: it may have waited after its record was written
         started_at = summary.started_at.astimezone(UTC).isoformat(timespec="microseconds")
     unit = {"endpoint_id": summary.endpoint_id, "unit_id": summary.unit_id, "sink_id": summary.sink_id}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(t).values(**unit, first_started_at=started_at).on_conflict_do_nothing())
+    is_postgres = connection.dialect.name == "postgresql"
+    dialect: Any = import_module(
+        f"sqlalchemy.dialects.{'postgresql' if is_postgres else 'sqlite'}"
+    )  # only what is used
+    connection.execute(dialect.insert(t).values(**unit, first_started_at=started_at).on_conflict_do_nothing())
     changes = {**_counted(summary), **(_judged(summary, started_at) if summary.task == "ingest" else {})}
     is_of_unit = [t.c[name] == value for name, value in unit.items()]
     connection.execute(t.update().where(*is_of_unit).values(**changes))

@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Sequence
 
+from ingest_ray.process.tuning import tune_process
+
 STOPPED = 1  # the exit code of a run that was stopped
 
 
 def main() -> None:
+    tune_process()
     try:
         from ingest_ray.cli.command_run import run_process
 

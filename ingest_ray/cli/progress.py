@@ -1,14 +1,9 @@
-"""Shows the progress of a run on stderr: bars at a terminal, plain lines elsewhere."""
+"""Shows the progress of a run on stderr in plain lines, where stderr is no terminal. Bars: `progress_bars`."""
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import reduce
-
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as BarDisplay
 
 from ingest_ray.cli.format import format_bytes, format_count, format_duration
 from ingest_ray.engine.reports import ComparisonProgress
@@ -18,57 +13,6 @@ from ingest_ray.sdk.types import RowCounts
 
 LINE_EVERY_S = 5.0  # plain lines: often enough to show that the run moves, rare enough for a log file
 FIRST_LINE_S = 1.0  # the first line with rows follows soon
-
-
-@contextmanager
-def show_progress() -> Iterator[Callable[[Progress], None]]:
-    """Yields the observer to pass to a run."""
-    if sys.stderr.isatty():
-        with bar_display() as display:
-            yield ProgressBars(display).show
-    else:
-        yield ProgressLines().show
-
-
-def bar_display() -> BarDisplay:
-    return BarDisplay(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
-        TextColumn("{task.fields[summary]}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        expand=True,
-    )
-
-
-class ProgressBars:
-    """One bar for each unit."""
-
-    def __init__(self, display: BarDisplay) -> None:
-        self._display = display
-        self._tasks: dict[str, TaskID] = {}
-
-    def show(self, progress: Progress) -> None:
-        task = self._tasks.get(progress.run_id)
-        if task is None:
-            task = self._tasks[progress.run_id] = self._display.add_task(
-                progress.unit_id[-30:], total=None, summary="planning"
-            )
-        is_done = progress.phase == "done"
-        total = max(progress.estimated_rows or 0, progress.rows.read) or None
-        way = (progress.rows.read + progress.rows.committed) // 2  # a row that is read has half of its way before it
-        completed = total if is_done else way
-        self._display.update(
-            task,
-            total=total or (1 if is_done else None),
-            completed=completed or (1 if is_done else 0),
-            summary=progress_text(progress),
-        )
-
-    def remove(self, run_id: str) -> None:
-        task = self._tasks.pop(run_id, None)
-        if task is not None:
-            self._display.remove_task(task)
 
 
 class ProgressLines:

@@ -41,6 +41,12 @@ def is_single_slice(plan_summary: PlanSummary) -> bool:
     return len(plan_summary.scopes) == 1 and plan_summary.scopes[0].axis.kind in ("whole", "log")
 
 
+def fits_one_slice(order: RunOrder, plan_summary: PlanSummary) -> bool:
+    """By its estimate; False where nothing is known."""
+    estimate = plan_summary.estimated_bytes
+    return len(plan_summary.scopes) == 1 and estimate is not None and estimate < order.spec.policy.target_slice_bytes
+
+
 class OutgrownPlan:
     """Whether a plan of unknown size turned out too large for the calling process: more than `ray.inline_below` is staged or
     committed, and slices are left to read."""

@@ -30,7 +30,7 @@ from ingest_ray.executors.ray.throttle import throttle_states
 from ingest_ray.http.permits import REPORT_S, waiting_text
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.limits import limits_of
-from ingest_ray.run.placement import is_http, readers_per_cpu
+from ingest_ray.run.placement import fits_one_slice, is_http, readers_per_cpu
 from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.staging_area import begin_staging, end_staging
 from ingest_ray.sdk import tracing
@@ -62,21 +62,21 @@ class Attempt:
         self.staging: Staging = staging_on(self.order, self.pages)
         self.at_once = self.order.settings.ray.readers or readers_per_cpu(self.order) * cluster.cpus
 
-    def executor(self, control: Control, sinks: int) -> RayExecutor:
+    def executor(self, control: Control, sinks: int, *, warms_up: bool = True) -> RayExecutor:
         mappers = MAPPER_ACTORS if self.order.spec.is_cdm else 0
         watch = self.cluster.server_watch
         try:
-            readers = self._readers(control)
+            readers = self._readers(control, warms_up=warms_up)
         except BaseException:
             control.close()
             raise
         return RayExecutor(self.order, control, readers, self.pages, sinks, mappers, watch)
 
-    def _readers(self, control: Control) -> Readers:
+    def _readers(self, control: Control, *, warms_up: bool) -> Readers:
         pool, rows = self.cluster.reader_pool, control.inbox.channel
         if not is_http(self.order):
             pool.close()
-            return ReaderTasks(self.order, self.order_ref, self.pages, rows)
+            return ReaderTasks(self.order, self.order_ref, self.pages, rows, warms_up=warms_up)
         wanted = ceil((self.order.settings.ray.readers or 1) / ACTOR_THREADS)  # Ray starts nodes for actors that wait
         actors = pool.of_run(self.order.settings.ray, max(wanted, self.cluster.reader_nodes(self.order.settings.ray)))
         return ReaderActors(self.order, self.order_ref, self.pages, rows, actors, self.at_once)
@@ -141,7 +141,9 @@ def run_attempt_in_driver(
         unit_writer = writer_for(order, attempt.staging)
         planner.open(context.retry(lambda: open_scopes(order, state, unit_writer, plan_summary.scopes)))
         inline = InlineExecutor(order, planner, unit_writer, state, attempt.staging, attempt.adopter)
-        executor = attempt.executor(DriverControl(order, inline), sinks=0)
+        executor = attempt.executor(
+            DriverControl(order, inline), sinks=0, warms_up=not fits_one_slice(order, plan_summary)
+        )
         try:
             _, finish = attempt.drive(executor, plan_summary)
         finally:

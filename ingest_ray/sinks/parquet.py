@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 FILE_BYTES = 128 * 1024 * 1024  # a usual size in data lakes; a smaller slice makes a smaller file
-ROW_GROUP_BYTES = 32 * 1024 * 1024  # rows held in memory before a row group is written
+ROW_GROUP_BYTES = 16 * 1024 * 1024  # rows held in memory before a row group is written
 STATISTICS_COLUMNS = 32  # as Delta's own default: statistics of wide tables would outgrow the log
 STATISTICS_CHARS = 64  # longer texts are left out
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31: statistics have no agreed text for other years

@@ -44,8 +44,11 @@ class Provenance:
         self.ingested_at = datetime.now(UTC) if read_at is None else BEGIN + timedelta(microseconds=int(str(read_at)))
         values = (run_id, piece.slice_id, self.ingested_at, None)
         self._values = [pa.scalar(value, field.type) for value, field in zip(values, PROVENANCE_FIELDS, strict=True)]
+        self._columns = [pa.repeat(value, 0) for value in self._values]  # of the longest batch so far
 
     def add_to(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        added = [pa.repeat(value, batch.num_rows) for value in self._values]
+        if batch.num_rows > len(self._columns[0]):
+            self._columns = [pa.repeat(value, batch.num_rows) for value in self._values]
+        added = [column.slice(0, batch.num_rows) for column in self._columns]
         schema = pa.schema([*batch.schema, *PROVENANCE_FIELDS])
         return pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)

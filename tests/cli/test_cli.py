@@ -265,6 +265,41 @@ def test_every_command_has_help_with_examples(shop: Shop) -> None:
         assert "--json" in done.stdout
 
 
+UNUSED = (
+    "rich",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.orm",
+    "pg8000",
+    "pandas",
+    "httpx",
+    "numba",
+    "pyiceberg",
+    "ray",
+    "ingest_ray.cli.tables",
+    "ingest_ray.http.client",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "unused"), [(["run", "shop", "orders", "--json"], UNUSED), (["--help"], ("sqlalchemy", "pydantic"))]
+)
+def test_a_command_imports_only_what_it_uses(shop: Shop, arguments: list[str], unused: tuple[str, ...]) -> None:
+    shop.ready()
+    code = (
+        "import gc, os, sys; from ingest_ray.cli.main import main; sys.argv = ['ingest-ray', *sys.argv[1:]]\n"
+        "try: main()\n"
+        f"finally: print([name for name in {unused} if name in sys.modules], gc.get_threshold()[0], gc.get_freeze_count() > 0,"
+        " os.environ['ARROW_DEFAULT_MEMORY_POOL'], file=sys.stderr)"
+    )
+    environment = {name: value for name, value in shop.environment.items() if name != "ARROW_DEFAULT_MEMORY_POOL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=shop.folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[] 50000 True system"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["status"], ["status", "shop", "orders"], ["--help"], ["status", "--json"]])
 def test_status_and_help_import_nothing_heavy(shop: Shop, arguments: list[str]) -> None:

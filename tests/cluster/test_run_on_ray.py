@@ -1,9 +1,12 @@
 """Runs on a real Ray."""
 
+import gc
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 
 from ingest_ray.executors.ray import executor
 from ingest_ray.executors.ray.sink import SinkActor
@@ -13,6 +16,16 @@ from tests.run.installation import ANYWHERE, Installation
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("cluster")]
 INLINE = 2**40  # what a run on Ray has left is read by this process: the checkpoint knows no executor
+
+
+def seen_by_a_worker() -> tuple[int, str]:
+    import ingest_ray.executors.ray  # noqa: F401
+
+    return gc.get_threshold()[0], os.environ["ARROW_DEFAULT_MEMORY_POOL"]
+
+
+def test_worker_processes_are_tuned() -> None:
+    assert ray.get(ray.remote(seen_by_a_worker).remote()) == (50_000, "system")
 
 
 @pytest.fixture

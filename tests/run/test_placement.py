@@ -11,7 +11,7 @@ from ingest_ray.engine.steps.planner import PlanSummary
 from ingest_ray.run import run as run_module
 from ingest_ray.run.context import AttemptResult, RunContext
 from ingest_ray.run.placed_plan import PlacedPlan
-from ingest_ray.run.placement import inline_readers, is_inline, skips_local_probe
+from ingest_ray.run.placement import fits_one_slice, inline_readers, is_inline, skips_local_probe
 from ingest_ray.sdk.types import Axis, Dataset, Effect, Endpoint, RunMode, RunState, Scope, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
 from tests.run.installation import Installation
@@ -89,6 +89,20 @@ def test_threads_are_as_many_as_pay() -> None:
     assert inline_readers(order_of("jdbc.sqlite", num_cpus=64), large) == 4
     assert inline_readers(order_of("jira.http", num_cpus=2), large) == 6
     assert inline_readers(order_of("jdbc.sqlite", inline_threads=3), small) == 3
+
+
+@pytest.mark.parametrize(
+    ("scopes", "size", "fits"),
+    [
+        ((KEYED,), 1000, True),
+        ((KEYED,), None, False),
+        ((KEYED,), 2**30, False),
+        ((KEYED, KEYED), 1000, False),
+        ((WHOLE,), 0, True),
+    ],
+)
+def test_no_worker_is_warmed_up_for_one_slice(scopes: tuple[Scope, ...], size: int | None, fits: bool) -> None:
+    assert fits_one_slice(order_of("jdbc.sqlite"), PlanSummary(strategy="s", bytes=size, scopes=scopes)) is fits
 
 
 UNSIZED = {"is_sized": False, "slice_rows": 100}

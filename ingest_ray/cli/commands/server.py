@@ -1,12 +1,14 @@
 """`serve` and `schema`: the control plane over HTTP."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingest_ray.cli.invocation import Invocation, shared_options
 from ingest_ray.sdk.missing_packages import named_packages, require_package
-from ingest_ray.service.installation import Installation
+
+if TYPE_CHECKING:
+    from ingest_ray.service.installation import Installation
 
 EXTRA = "service"
 
@@ -39,9 +41,11 @@ def serve(
     server.serve(installation, host, port, has_console=console)
 
 
-def with_parallel(installation: Installation, parallel: int | None) -> Installation:
+def with_parallel(installation: "Installation", parallel: int | None) -> "Installation":
     if parallel is None:
         return installation
+    from ingest_ray.service.installation import Installation
+
     serving = installation.settings.serve.model_copy(update={"parallel": parallel})
     return Installation(installation.settings.model_copy(update={"serve": serving}))
 

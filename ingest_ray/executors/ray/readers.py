@@ -53,16 +53,19 @@ class Readers(Protocol):
 
 
 class ReaderTasks:
-    def __init__(self, order: RunOrder, order_ref: Any, pages: Any, rows: RowChannel) -> None:
+    """`warms_up`: a worker process imports what reading needs while the run is planned; not for a single slice, which others read."""
+
+    def __init__(self, order: RunOrder, order_ref: Any, pages: Any, rows: RowChannel, *, warms_up: bool = True) -> None:
         settings = order.settings.ray
         self._arguments = (order_ref, pages, rows)
         self._read = reader_options(read, settings)
-        self._warm_up = reader_options(warm_up, settings).remote(order_ref)  # while the run is planned
+        self._warm_up = reader_options(warm_up, settings).remote(order_ref) if warms_up else None
         self._is_warm = False
 
     @property
     def are_warm(self) -> bool:
-        self._is_warm = self._is_warm or bool(ray.wait([self._warm_up], timeout=0)[0])
+        if not self._is_warm and self._warm_up is not None:
+            self._is_warm = bool(ray.wait([self._warm_up], timeout=0)[0])
         return self._is_warm
 
     def start(self, instruction: Read) -> tuple[Any, Any] | None:
@@ -76,7 +79,8 @@ class ReaderTasks:
             ray.cancel(reference, force=False, recursive=False)
 
     def close(self) -> None:
-        ray.cancel(self._warm_up, force=False, recursive=False)  # the task may still wait for a node
+        if self._warm_up is not None:
+            ray.cancel(self._warm_up, force=False, recursive=False)  # the task may still wait for a node
 
 
 class PooledReader:

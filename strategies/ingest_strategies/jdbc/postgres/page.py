@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest_strategies.jdbc.postgres import copy_kernel as kernel
+from ingest_strategies.jdbc.postgres.page_memory import lend_memory
 
 MAX_ROWS = 1 << 20
 TEXT_BYTES = 256 * 1024 * 1024  # of all columns of a page: memory that is touched only as far as it is filled
@@ -47,13 +48,13 @@ class Page:
             item[kernel.TEXT_ROOM] = max(ALIGNMENT, min(page_bytes, TEXT_BYTES // max(1, texts)), rooms.get(index, 0))
         self.fixed_bytes = sum(self._width(item) for item in self.columns)
         self.most_rows = max(1, min(MAX_ROWS, page_bytes // max(1, self.fixed_bytes) + 1))
-        self._lay_out()
+        self._lay_out(is_usual=not rooms)
 
     def _width(self, item: npt.NDArray[np.int64]) -> int:
         form = int(item[kernel.FORM])
         return int(item[kernel.CHANGE]) if form == kernel.FIXED else _WIDTHS.get(form, 0)
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, *, is_usual: bool) -> None:
         """Bits of validity first, then the values, then the texts, each aligned."""
         bits = _aligned((self.most_rows + 7) // 8)
         end = bits * len(self.columns)
@@ -65,8 +66,7 @@ class Page:
         for item in self.columns:
             item[kernel.TEXTS] = end
             end += _aligned(int(item[kernel.TEXT_ROOM])) if item[kernel.FORM] == kernel.TEXT else 0
-        self._memory = pa.allocate_buffer(end)
-        self.octets = np.frombuffer(self._memory, np.uint8)
+        self.octets, self._memory = lend_memory(end, is_usual=is_usual)
         self.shorts, self.ints, self.longs = (self.octets.view(kind) for kind in (np.int16, np.int32, np.int64))
         self.octets[: bits * len(self.columns)] = 0xFF
         for item in self.columns:
