@@ -142,11 +142,12 @@ iceberg = LazySinkFamily(
         vendor="iceberg",
         config_model=IcebergConfig,
         description="An Iceberg table per unit, `<endpoint id>.<unit id>` in a SQL, REST, Glue or Hive catalog.",
-        capabilities=("append", "upsert", "replace", "history", "evolve", "compact", "vacuum"),
+        capabilities=("append", "upsert", "replace", "history", "evolve", "compact", "vacuum", "cdm"),
         docs_url="https://py.iceberg.apache.org/",
         sample_config={"warehouse": "./iceberg"},
         address_fields=("warehouse", "catalog"),
         location_fields=("warehouse", "uri", "namespace", "options"),
+        supported_cdm_models=ALL_MODELS,
     ),
     module="ingest_ray.sinks.iceberg.connect",
 )

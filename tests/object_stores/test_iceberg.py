@@ -3,10 +3,12 @@
 Every request for a file, and for Glue, goes through the proxy that breaks some. Rows are read back without it.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,6 @@ from ingest_ray.sinks.iceberg.sink import IcebergSink
 from ingest_ray.sinks.templates import IcebergConfig
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.sink import SCHEMA, Load, SinkSuite, rows
-from ingest_ray.testing.suites.sink_harness import insist
 from tests.object_stores.conftest import Bucket
 from tests.object_stores.proxy import Request, every, first_of, some
 from tests.object_stores.rest_catalog import CLIENT, SECRET, RestCatalogServer, serve
@@ -189,7 +190,8 @@ def race(world: CloudWorld, rounds: int) -> None:
     sinks = [world.open(), world.open()]
     with ThreadPoolExecutor(2) as pool:
         for number in range(1, rounds + 1):
-            groups = [[load.prepare(rows((2 * number + n, 1, "x")))] for n in (0, 1)]
+            batches = [rows((2 * number + n, 1, "x")) for n in (0, 1)]
+            groups = [[again(partial(load.prepare, batch))] for batch in batches]
             together = threading.Barrier(2)
 
             def commit(
@@ -199,7 +201,7 @@ def race(world: CloudWorld, rounds: int) -> None:
                 number: int = number,
             ) -> None:
                 together.wait(60)
-                insist(lambda: sinks[index].commit(load.target, SCHEMA, 1, number, groups[index]))
+                again(lambda: sinks[index].commit(load.target, SCHEMA, 1, number, groups[index]))
 
             list(pool.map(commit, (0, 1)))
     assert sorted(row[0] // 2 for row in load.found() if row[0] is not None) == list(range(1, rounds + 1))
@@ -214,6 +216,20 @@ def test_of_two_writers_of_one_number_exactly_one_commits(world: CloudWorld) -> 
 @pytest.mark.timeout(900)
 def test_of_two_writers_of_one_number_exactly_one_commits_a_hundred_times(world: CloudWorld) -> None:
     race(world, 100)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_of_two_writers_of_one_number_exactly_one_commits_a_thousand_times_in_a_store_that_breaks_requests(
+    bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    bucket.proxy.rule = first_of(
+        [some(0.05, "busy"), some(0.03, "lost"), every(31, "cut", lambda one: one.method == "GET")]
+    )
+    with ExitStack() as stack:
+        world = cloud("sqlite", bucket, tmp_path, request, stack)
+        race(world, int(os.environ.get("INGEST_RACES", "1000")))
+    assert {fault for fault, _ in bucket.proxy.injected} == {"busy", "lost", "cut"}
 
 
 def test_a_wrong_secret_of_a_rest_catalog_is_refused_without_showing_it(bucket: Bucket, tmp_path: Path) -> None:

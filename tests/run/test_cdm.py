@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from deltalake import DeltaTable
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import NoSuchTableError
 
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.recovery import read_sink, return_to_sink
@@ -21,7 +23,7 @@ from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.types import CdmSettings, DataMode, Endpoint, ModelCounts, RunMode, RunState
 from ingest_ray.state.lease import this_process
 from ingest_ray.state.writer import StateWriter
-from tests.run.installation import Installation
+from tests.run.installation import ROOTS, Installation
 from tests.run.test_killed import killed_at
 
 pytestmark = pytest.mark.slow
@@ -49,7 +51,7 @@ class CdmInstallation(Installation):
             update={"mode": DataMode.CDM, "sink_endpoint_id": "lake", "sink_id": "lake", "cdm": cdm}
         )
         where: dict[str, Any] = {"url": self.url or f"sqlite:///{self.folder}/cdm.db"} if self.template == "sql" else {}
-        where |= {"uri": str(self.folder / "lake")} if self.template == "lake.delta" else {}
+        where |= {ROOTS[self.template]: str(self.folder / "lake")} if self.template in ROOTS else {}
         return order.model_copy(
             update={
                 "spec": order.spec.model_copy(update={"config": config}),
@@ -62,6 +64,8 @@ class CdmInstallation(Installation):
         if self.template == "lake.delta":
             place = self.folder / "lake" / "cdm" / table
             return list(DeltaTable(str(place)).to_pyarrow_table().to_pylist()) if place.exists() else []
+        if self.template == "lake.iceberg":
+            return iceberg_rows(self.folder / "lake", table)
         if not (self.folder / "cdm.db").exists():
             return []
         connection = sqlite3.connect(self.folder / "cdm.db")
@@ -75,6 +79,16 @@ class CdmInstallation(Installation):
     def living(self, model_id: str) -> Counter[int]:
         """How often each source row is in a table."""
         return Counter(int(row["_source_key"]) for row in self.rows(model_id) if row["_deleted_at"] is None)
+
+
+def iceberg_rows(lake: Path, table: str) -> list[dict[str, Any]]:
+    if not (lake / "catalog.db").exists():
+        return []
+    catalog = SqlCatalog("ingest", uri=f"sqlite:///{lake}/catalog.db")
+    try:
+        return list(catalog.load_table(("cdm", table)).scan().to_arrow().to_pylist())
+    except NoSuchTableError:
+        return []
 
 
 def test_one_unit_feeds_two_models_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
@@ -111,6 +125,8 @@ def test_one_unit_feeds_two_models_and_a_second_run_changes_nothing(tmp_path: Pa
         ("lake.delta", "sink:after-written-down"),
         ("lake.delta", "sink:between-models"),
         ("lake.delta", "sink:after-commit"),
+        ("lake.iceberg", "sink:after-written-down"),
+        ("lake.iceberg", "sink:between-models"),
     ],
 )
 def test_c31_killed_at_any_step_then_resumed_has_every_row_once_in_every_table(
@@ -189,8 +205,9 @@ def test_nothing_is_kept_that_the_policy_does_not_keep(tmp_path: Path) -> None:
     assert there.run().state is RunState.SUCCEEDED
 
 
-def test_a_replacement_shows_the_new_rows_of_the_unit_and_no_old_one(tmp_path: Path) -> None:
-    there = CdmInstallation(tmp_path, unit="numbers-1x300", mode=RunMode.FULL, policy={})
+@pytest.mark.parametrize("template", ["sql", "lake.iceberg"])
+def test_a_replacement_shows_the_new_rows_of_the_unit_and_no_old_one(tmp_path: Path, template: str) -> None:
+    there = CdmInstallation(tmp_path, template=template, unit="numbers-1x300", mode=RunMode.FULL, policy={})
     there.run()
     there.source = {"deleted": [1, 2, 3]}
     assert there.run().rows.committed == 297
@@ -202,14 +219,19 @@ def drop_table(there: CdmInstallation, model_id: str) -> None:
     if there.template == "lake.delta":
         shutil.rmtree(there.folder / "lake" / "cdm" / table)
         return
+    if there.template == "lake.iceberg":
+        SqlCatalog("ingest", uri=f"sqlite:///{there.folder}/lake/catalog.db").drop_table(("cdm", table))
+        return
     connection = sqlite3.connect(there.folder / "cdm.db")
     connection.execute(f"drop table {table}")
     connection.commit()
     connection.close()
 
 
-@pytest.mark.parametrize("is_unchanged", [True, False])
-@pytest.mark.parametrize("template", ["sql", "lake.delta"])
+@pytest.mark.parametrize(
+    ("template", "is_unchanged"),
+    [("sql", True), ("sql", False), ("lake.delta", True), ("lake.delta", False), ("lake.iceberg", False)],
+)
 def test_one_table_of_a_unit_that_was_deleted_beside_living_ones_is_noticed(
     tmp_path: Path, template: str, *, is_unchanged: bool
 ) -> None:
@@ -236,7 +258,7 @@ def test_one_table_of_a_unit_that_was_deleted_beside_living_ones_is_noticed(
     assert there.run().rows.read == 0
 
 
-@pytest.mark.parametrize("template", ["sql", "lake.delta"])
+@pytest.mark.parametrize("template", ["sql", "lake.delta", "lake.iceberg"])
 def test_a_model_that_a_unit_gets_later_is_no_deleted_table(tmp_path: Path, template: str) -> None:
     there = CdmInstallation(tmp_path, template=template, models={ITEM: MAPPING[ITEM]})
     there.run()

@@ -1,19 +1,25 @@
 """CDM models in every sink that takes them."""
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from deltalake import DeltaTable
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
 
 from ingest_ray.cdm import model_of
 from ingest_ray.registry import open_models
 from ingest_ray.sdk.contracts import ModelSink
-from ingest_ray.sdk.errors import SinkRejected
+from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sinks.iceberg.models import sink as models_sink
 from ingest_ray.sinks.maintenance import TableMaintenance
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
@@ -62,8 +68,40 @@ class DeltaWorld(EndpointWorld):
         super().__init__("lake.delta", uri=str(path))
         self.path = path
 
+    def table(self, model_id: str) -> DeltaTable:
+        return DeltaTable(str(self.path / "cdm" / model_of(model_id).table))
+
     def read_all(self, model_id: str) -> list[dict[str, Any]]:
-        return list(DeltaTable(str(self.path / "cdm" / model_of(model_id).table)).to_pyarrow_table().to_pylist())
+        return list(self.table(model_id).to_pyarrow_table().to_pylist())
+
+    def state(self, model_id: str) -> object:
+        """Changes with every commit."""
+        return self.table(model_id).version()
+
+    def records(self) -> list[Path]:
+        """Of commits that are under way."""
+        return list((self.path / "cdm-commits").rglob("*.json"))
+
+
+class IcebergModels(EndpointWorld):
+    def __init__(self, path: Path, **config: Any) -> None:
+        super().__init__("lake.iceberg", warehouse=str(path), **config)
+        self.path = path
+
+    def table(self, model_id: str) -> Table:
+        catalog = SqlCatalog("ingest", uri=f"sqlite:///{self.path}/catalog.db")
+        return catalog.load_table(("cdm", model_of(model_id).table))
+
+    def read_all(self, model_id: str) -> list[dict[str, Any]]:
+        return list(self.table(model_id).scan().to_arrow().to_pylist())
+
+    def state(self, model_id: str) -> object:
+        """Changes with every commit."""
+        return self.table(model_id).metadata_location
+
+    def records(self) -> list[Path]:
+        """Of commits that are under way."""
+        return list(self.path.rglob("ingest-pending/*/*.json"))
 
 
 class PostgresWorld(EndpointWorld):
@@ -109,6 +147,10 @@ class TestDuckDb(ModelSuite):
 
 class TestDelta(ModelSuite):
     world = pytest.fixture(lambda self, tmp_path: DeltaWorld(tmp_path / "the lake"))
+
+
+class TestIceberg(ModelSuite):
+    world = pytest.fixture(lambda self, tmp_path: IcebergModels(tmp_path / "the lake"))
 
 
 class TestPostgres(ModelSuite):
@@ -159,42 +201,47 @@ def test_the_tables_of_a_cdm_sink_have_primary_keys_and_json_columns(pg: Postgre
     assert "json_valid(`properties`)" in text
 
 
+@pytest.fixture(params=[DeltaWorld, IcebergModels], ids=["delta", "iceberg"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> DeltaWorld | IcebergModels:
+    made: DeltaWorld | IcebergModels = request.param(tmp_path / "lake")
+    return made
+
+
 def test_c40_a_table_of_a_lake_that_has_a_number_is_left_alone_when_the_others_are_rolled_forward(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: DeltaWorld | IcebergModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = DeltaWorld(tmp_path)
-    pages = Pages(world)
+    pages = Pages(lake)
     groups = pages.prepare(("p", 1, ["a"]))
     crash_at(monkeypatch, "sink:between-models")
     with pytest.raises(Crash):
         pages.commit(groups)
     monkeypatch.undo()
-    assert (len(world.read_all(ITEM)), len(world.read_all(LINK))) == (1, 0)
-    versions = DeltaTable(str(tmp_path / "cdm" / "cdm_doc_item")).version()
-    assert world.open().open(pages.tables, 1) == 1  # the same epoch: nothing else to write into the first table
-    assert DeltaTable(str(tmp_path / "cdm" / "cdm_doc_item")).version() == versions
-    assert (len(world.read_all(ITEM)), len(world.read_all(LINK))) == (1, 1)
-    assert list((tmp_path / "cdm-commits").rglob("*.json")) == []
+    assert (len(lake.read_all(ITEM)), len(lake.read_all(LINK))) == (1, 0)
+    before = lake.state(ITEM)
+    assert lake.open().open(pages.tables, 1) == 1  # the same epoch: nothing else to write into the first table
+    assert lake.state(ITEM) == before
+    assert (len(lake.read_all(ITEM)), len(lake.read_all(LINK))) == (1, 1)
+    assert lake.records() == []
 
 
 def test_what_was_written_down_and_reached_no_table_is_forgotten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: DeltaWorld | IcebergModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = DeltaWorld(tmp_path)
-    pages = Pages(world)
+    pages = Pages(lake)
     crash_at(monkeypatch, "sink:after-written-down")
     with pytest.raises(Crash):
         pages.put(("p", 1, ["a"]))
     monkeypatch.undo()
-    assert len(list((tmp_path / "cdm-commits").rglob("*.json"))) == 1
-    after = Pages(world, epoch=2)
+    assert len(lake.records()) == 1
+    after = Pages(lake, epoch=2)
     assert (after.sequence, after.found(ITEM)) == (0, [])
     after.put(("q", 1, []))
     assert after.found(ITEM) == ["q@1"]
+    assert lake.records() == []
 
 
-def test_the_tables_of_a_lake_are_looked_after_one_by_one(tmp_path: Path) -> None:
-    pages = Pages(DeltaWorld(tmp_path))
+def test_the_tables_of_a_lake_are_looked_after_one_by_one(lake: DeltaWorld | IcebergModels) -> None:
+    pages = Pages(lake)
     for version in range(1, 5):
         pages.put((f"p{version}", version, ["a"]))
     assert isinstance(pages.sink, TableMaintenance)
@@ -203,3 +250,55 @@ def test_the_tables_of_a_lake_are_looked_after_one_by_one(tmp_path: Path) -> Non
     assert pages.found(ITEM) == ["p1@1", "p2@2", "p3@3", "p4@4"]
     pages.put(("p1", 9, []))
     assert pages.found(LINK) == ["p2-a@2", "p3-a@3", "p4-a@4"]
+
+
+def again(commit: Callable[[], object]) -> None:
+    """As the engine does: a commit that did not happen is tried again under its number."""
+    for _ in range(50):
+        try:
+            commit()
+            return
+        except SinkUnavailable:
+            time.sleep(0.05)
+    raise AssertionError("the sink was not available fifty times")
+
+
+def test_units_that_commit_to_one_table_of_a_lake_at_the_same_time_all_succeed(
+    lake: DeltaWorld | IcebergModels,
+) -> None:
+    units = [Pages(lake, unit=f"wiki.{name}") for name in "ab"]
+    together = threading.Barrier(len(units))
+
+    def load(pages: Pages) -> None:
+        together.wait(60)
+        for number in range(2):
+            groups = pages.prepare((f"{pages.unit}-{number}", 1, ["x"]), ("shared", number + 1, []))
+            pages.sequence += 1
+            again(lambda groups=groups: pages.sink.commit(pages.tables, 1, pages.sequence, groups))
+
+    with ThreadPoolExecutor(len(units)) as pool:
+        list(pool.map(load, units))
+    own = sorted(f"{pages.unit}-{number}@1" for pages in units for number in range(2))
+    assert units[0].found(ITEM) == sorted([*own, "shared@2"])
+    assert [pages.sink.open(pages.tables, 1) for pages in units] == [2, 2]
+
+
+def test_what_a_commit_prepared_and_tried_in_vain_is_not_left_beside_an_iceberg_table(tmp_path: Path) -> None:
+    world = IcebergModels(tmp_path / "lake")
+    pages, others = Pages(world), Pages(world, unit="wiki.file")
+    merge, waiting = models_sink.merge_models, ["f0", "f1"]
+
+    def overtaken(*arguments: Any, **how: Any) -> Any:
+        found = merge(*arguments, **how)
+        if waiting:  # after the table was read, before the commit
+            with pytest.MonkeyPatch.context() as plain:
+                plain.setattr(models_sink, "merge_models", merge)
+                others.put((waiting.pop(0), 1, []))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models_sink, "merge_models", overtaken)
+        pages.put(("p", 1, []))
+    assert pages.found(ITEM) == ["f0@1", "f1@1", "p@1"]
+    named = {task.file.file_path.rsplit("/", 1)[-1] for task in world.table(ITEM).scan().plan_files()}
+    assert {path.name for path in tmp_path.glob("lake/cdm/cdm_doc_item/data/*")} == named

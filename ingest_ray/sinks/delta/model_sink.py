@@ -31,8 +31,6 @@ from ingest_ray.sinks.delta.log.commits import (
 from ingest_ray.sinks.delta.log.snapshot import load_table, newest_table
 from ingest_ray.sinks.delta.model_merge import ModelMerge
 from ingest_ray.sinks.delta.pending_commit import (
-    PendingCommit,
-    TablePart,
     delete_all_pending,
     delete_pending,
     read_newest_pending,
@@ -44,6 +42,7 @@ from ingest_ray.sinks.delta.sink import DeltaSink
 from ingest_ray.sinks.delta.table_features import refuse_unsupported_table
 from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, record_unbounded
 from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.progress import newest_progress
 from ingest_ray.sinks.provenance import DELETED_AT

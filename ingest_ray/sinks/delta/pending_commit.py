@@ -1,28 +1,10 @@
-"""The record of a commit of several Delta tables, stored beside the lake before the first table takes its part.
-
-It is a small JSON file that names the files prepared for each table, and is deleted when every table has its part.
-"""
+"""Stores the record of a commit of several Delta tables beside the lake, as a small JSON file."""
 
 import json
 import os
-from typing import Literal
 
-from ingest_ray.sdk.types import Model, Prepared, Target
 from ingest_ray.sinks.delta.files import TableFiles
-
-
-class TablePart(Model):
-    """What one table takes in a commit."""
-
-    target: Target
-    group: tuple[Prepared, ...]
-
-
-class PendingCommit(Model):
-    schema_number: Literal[1] = 1
-    epoch: int
-    sequence: int
-    parts: tuple[TablePart, ...]
+from ingest_ray.sinks.lake_models.pending_commit import PendingCommit
 
 
 def write_pending(files: TableFiles, commit: PendingCommit) -> None:

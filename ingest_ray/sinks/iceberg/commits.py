@@ -58,6 +58,8 @@ class LedgerEntry:
     sequence: int = 0
     committed: int = 0
     deduplicated: int = 0
+    erased: int = 0
+    """Of a commit to the table of a model."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
+from ingest_ray.sdk.errors import StagingLost
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
 from ingest_ray.sinks.iceberg.file_io import make_files_durable
 
@@ -53,10 +54,18 @@ class TableFiles:
     def read(self, names: Sequence[str], columns: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The rows of prepared files, in the order of `columns` and in their types."""
         for name in names:
-            with self.open(name) as source:
+            with self._open_prepared(name) as source:
                 for batch in pq.ParquetFile(source).iter_batches(columns=list(columns.names)):
                     ordered = [batch.column(field.name).cast(field.type) for field in columns]
                     yield pa.RecordBatch.from_arrays(ordered, schema=columns)
+
+    def _open_prepared(self, name: str) -> Any:
+        try:
+            return self.open(name)
+        except FileNotFoundError as error:
+            raise StagingLost(
+                f"file '{self.path(name)}' of prepared rows is gone", hint="its rows are prepared again"
+            ) from error
 
     def make_durable(self, names: Sequence[str]) -> None:
         """Called before a commit names files, so that they survive a power failure; an object store's put is durable already."""

@@ -73,7 +73,7 @@ def merge_rows(
     if not match.row.size and not result.dropped:
         result.is_as_prepared = True
         return result
-    rows = _PreparedRows(table, files, names, columns, destinations)
+    rows = PreparedRows(table, files, names, columns, destinations)
     for number in np.unique(match.file[wins]).tolist():
         replaced = match.row[wins & (match.file == number)]
         result.removed.append(tasks[number].file)
@@ -112,7 +112,7 @@ def erase_rows(
     return result, count
 
 
-class _PreparedRows:
+class PreparedRows:
     """The prepared rows by the destination that they go to, in the table's columns."""
 
     def __init__(

@@ -256,8 +256,8 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
         if name == step:
             raise Crash(name)
 
-    for module in ("ingest_ray.sinks.databases.model_sink", "ingest_ray.sinks.delta.model_sink"):
-        monkeypatch.setattr(f"{module}.reached", reached)
+    for module in ("databases.model_sink", "delta.model_sink", "iceberg.models.sink"):
+        monkeypatch.setattr(f"ingest_ray.sinks.{module}.reached", reached)
 
 
 def parsed(value: Any) -> Any:

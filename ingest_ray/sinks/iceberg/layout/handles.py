@@ -19,12 +19,14 @@ PAYLOAD_BYTES = 48 * 1024
 LISTING = "listing"
 
 
-def handle_of(files: TableFiles, written: Sequence[DividedFile], prefix: str = "") -> dict[str, JsonValue]:
+def handle_of(
+    files: TableFiles, written: Sequence[DividedFile], prefix: str = "", most_bytes: int = PAYLOAD_BYTES
+) -> dict[str, JsonValue]:
     described = [one.fields for one in written]
-    if len(json.dumps(described)) <= PAYLOAD_BYTES:
+    if len(json.dumps(described)) <= most_bytes:
         return {"files": list(described)}
     short = [{**one, "stats": ""} for one in described]
-    if len(json.dumps(short)) <= PAYLOAD_BYTES:
+    if len(json.dumps(short)) <= most_bytes:
         return {"files": list(short)}
     name = f"{prefix}listing-{uuid.uuid4()}.json"
     with files.create(name) as out:

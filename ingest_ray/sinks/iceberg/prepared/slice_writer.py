@@ -16,7 +16,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.field_ids import arrow_schema, ids_of
 from ingest_ray.sinks.iceberg.layout.divided_files import RowLayout, partition_texts, write_divided, written_columns
-from ingest_ray.sinks.iceberg.layout.handles import handle_of
+from ingest_ray.sinks.iceberg.layout.handles import PAYLOAD_BYTES, handle_of
 from ingest_ray.sinks.iceberg.layout.relayout import written_layout
 from ingest_ray.sinks.iceberg.table_schema import file_schema
 from ingest_ray.sinks.layout.ordering import sorted_rows
@@ -36,11 +36,12 @@ class FileFormat:
 
 
 class SliceWriter:
-    """May be used by several threads."""
+    """May be used by several threads. `payload_bytes`: how large the description of a slice's files may be."""
 
-    def __init__(self, catalog: TableCatalog) -> None:
+    def __init__(self, catalog: TableCatalog, payload_bytes: int = PAYLOAD_BYTES) -> None:
         self._catalog = catalog
-        self._cached: tuple[object, FileFormat] | None = None
+        self._payload_bytes = payload_bytes
+        self._cached: dict[Identifier, tuple[object, FileFormat]] = {}
 
     def write(
         self,
@@ -67,7 +68,7 @@ class SliceWriter:
             rows = _rows_of(target, piece, columns, batches, counter, row_hash)
             ordered = sorted_rows(rows, columns, layout.cluster_by)
             written = write_divided(form.files, to_write, ordered, layout, prefix=staged)
-            handle = handle_of(form.files, written, staged or "")
+            handle = handle_of(form.files, written, staged or "", self._payload_bytes)
         return Prepared(
             slice_id=piece.slice_id,
             rows=sum(one.file.rows for one in written),  # as the files themselves say
@@ -86,7 +87,7 @@ class SliceWriter:
 
     def _format(self, name: Identifier, target: Target, schema: pa.Schema) -> FileFormat:
         """Read once per run. Only the opening of a run changes the columns; the commit refuses columns that were changed meanwhile."""
-        cached, key = self._cached, (name, target.run_id, target.write, schema, target.layout)
+        cached, key = self._cached.get(name), (name, target.run_id, target.write, schema, target.layout)
         if cached is not None and cached[0] == key:
             return cached[1]
         table = self._catalog.load(name)
@@ -96,7 +97,7 @@ class SliceWriter:
             layout = written_layout(table, target, schema)
             columns = file_schema(table, target, schema)
             found = FileFormat(TableFiles.of(table), columns, layout, arrow_schema(layout.schema))
-        self._cached = (key, found)
+        self._cached[name] = (key, found)
         return found
 
 

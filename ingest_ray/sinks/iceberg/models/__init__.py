@@ -1,0 +1,1 @@
+"""The common data model in Iceberg: a table per model, which many units share."""
