@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.types import Model
 from ingest_ray.sdk.types.unit import Duration
 from ingest_ray.sdk.url_credentials import is_secret_name, plain_uri
@@ -26,7 +27,7 @@ SecretSource = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+.-]*:.+"
 """A pattern of references to secrets, such as `env:SHOP_*` or `file:/run/secrets/*`."""
 
 
-_PLAIN_OPTION = re.compile(r"_(file|path|enabled|kms_key_id)$", re.IGNORECASE)
+_PLAIN_OPTION = re.compile(r"_(file|path|enabled|kms_key_id|skip_signature)$", re.IGNORECASE)
 _SECRET_WORDS = frozenset(("key", "secret", "token", "password", "sas", "credential", "credentials", "signature"))
 
 
@@ -36,15 +37,12 @@ def _is_secret_option(name: str) -> bool:
     return not _PLAIN_OPTION.search(name) and (is_secret_name(name) or bool(words & _SECRET_WORDS))
 
 
-class StagingSettings(Model):
-    provider: Literal["auto", "files", "object-store"] = "auto"
+class StoreAddress(Model):
+    """A folder, or a place in an object store."""
+
     uri: str | None = None
-    """Root of `files`: a local path, an object store (`s3://`, `gs://`, `az://`) or another URI of `pyarrow.fs`. None: `<home>/staging`."""
     storage_options: dict[str, str] = Field(default_factory=dict)
     """Of an object store, as https://docs.rs/object_store names them. Secrets among them are references: `env:NAME`, `file:/path`."""
-    cap_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
-    """`object-store` refuses more than this per run."""
-    page_bytes: Annotated[int, Field(ge=64 * 1024)] = 8 * MIB
 
     @field_validator("uri")
     @classmethod
@@ -59,6 +57,20 @@ class StagingSettings(Model):
                 raise ValueError(f"'{name}' is a secret: give a reference, such as env:NAME or file:/path")
             plain_uri(text)
         return value
+
+
+class StagingSettings(StoreAddress):
+    """`uri`: root of `files`: a local path, an object store (`s3://`, `gs://`, `az://`) or another URI of `pyarrow.fs`. None: below
+    `shared.uri`, else `<home>/staging`."""
+
+    provider: Literal["auto", "files", "object-store"] = "auto"
+    cap_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
+    """`object-store` refuses more than this per run."""
+    page_bytes: Annotated[int, Field(ge=64 * 1024)] = 8 * MIB
+
+
+class SharedSettings(StoreAddress):
+    """What machines that share no folder must all find: quarantine, documents, and staged pages. None: all in `home`."""
 
 
 class RaySettings(Model):
@@ -343,6 +355,7 @@ class Settings(Model):
     """SQLAlchemy URL of the catalog, and of the KV unless `kv_url` is set."""
     kv_url: str | None = None
     staging: StagingSettings = StagingSettings()
+    shared: SharedSettings = SharedSettings()
     ray: RaySettings = RaySettings()
     temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] = 512 * MIB
@@ -361,13 +374,16 @@ class Settings(Model):
 
     @property
     def staging_uri(self) -> str:
-        return self.staging.uri or str(Path(self.home) / "staging")
+        return self.staging.uri or self._shared_uri("staging")
 
     @property
     def quarantine_uri(self) -> str:
-        return str(Path(self.home) / "quarantine")
+        return self._shared_uri("quarantine")
 
     @property
     def documents_uri(self) -> str:
         """The folder for documents that are too large for a message: manifests of runs, rows of previews."""
-        return str(Path(self.home) / "documents")
+        return self._shared_uri("documents")
+
+    def _shared_uri(self, name: str) -> str:
+        return str(Path(self.home) / name) if self.shared.uri is None else Location(self.shared.uri).uri_of(name)

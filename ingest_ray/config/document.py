@@ -15,6 +15,7 @@ from ingest_ray.settings import (
     RetentionSettings,
     ServeSettings,
     Settings,
+    SharedSettings,
     StagingSettings,
     TelemetrySettings,
     TemporalSettings,
@@ -88,6 +89,7 @@ class IngestFile(Model):
     state: str = "sqlite"
     kv: str | None = None
     staging: StagingSettings = StagingSettings()
+    shared: SharedSettings = SharedSettings()
     ray: RaySettings = RaySettings()
     temporal: TemporalSettings = TemporalSettings()
     staged_budget_bytes: Annotated[int, Field(gt=0)] | None = None

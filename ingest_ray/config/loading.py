@@ -153,10 +153,14 @@ def _settings(document: IngestFile, folder: Path, chosen_home: Path | None = Non
     staging = document.staging
     if staging.uri is not None:
         staging = staging.model_copy(update={"uri": absolute(staging.uri, folder)})
+    shared = document.shared
+    if shared.uri is not None:
+        shared = shared.model_copy(update={"uri": absolute(shared.uri, folder)})
     plain = Settings(
         home=home,
         state_url=_state_url(document.state, home, folder),
         staging=staging,
+        shared=shared,
         ray=document.ray,
         temporal=document.temporal,
         launcher=document.launcher,
@@ -297,9 +301,22 @@ def _rule_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
 
 
 def _path_faults(lines: Lines, document: IngestFile) -> Iterator[str]:
-    for field, value in ((("home",), document.home), (("staging", "uri"), document.staging.uri)):
+    roots = (
+        (("home",), document.home),
+        (("staging", "uri"), document.staging.uri),
+        (("shared", "uri"), document.shared.uri),
+    )
+    for field, value in roots:
         if value is not None and is_reference(value):
             yield f"{lines.at(field)}: {'.'.join(field)}: {path_fault(value)}"
+    if "://" in document.home:
+        yield f"{lines.at(('home',))}: home: it is a folder of each machine; shared.uri takes an object store for what machines share"
+    is_spread = document.launcher != "in-process" or document.ray.address != "local"
+    if document.shared.uri is not None and is_spread:
+        for name, url in (("state", document.state), ("kv", document.kv)):
+            if url is not None and url.removeprefix("jdbc:").startswith("sqlite"):
+                why = "a database that is a file belongs to one machine, and with shared.uri no folder is shared"
+                yield f"{lines.at((name,))}: {name}: {why}: use one with a server"
 
 
 def _hide_secrets(model: type[BaseModel], config: Mapping[str, JsonValue]) -> None:

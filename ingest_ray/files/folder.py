@@ -76,6 +76,10 @@ class Folder(Protocol):
         """When a file below a name was changed last, in seconds since 1970; 0 where there is none."""
         ...
 
+    def times(self, name: str = "") -> dict[str, float]:
+        """When every file below a name was changed last, in seconds since 1970."""
+        ...
+
     def delete(self, name: str) -> None:
         """Deletes a file, or a folder with its content; does nothing where neither exists."""
         ...
@@ -159,8 +163,11 @@ class FileSystemFolder:
         return sorted(self._name(info) for info in infos if info.type == fs.FileType.Directory)
 
     def changed_at(self, name: str) -> float:
+        return max(self.times(name).values(), default=0.0)
+
+    def times(self, name: str = "") -> dict[str, float]:
         infos = [info for info in self._list(name, recursive=True) if info.type == fs.FileType.File]
-        return max((info.mtime_ns / 1e9 for info in infos if info.mtime_ns), default=0.0)
+        return {self._name(info): info.mtime_ns / 1e9 for info in infos if info.mtime_ns}
 
     def delete(self, name: str) -> None:
         path = self._path_of(name)

@@ -66,10 +66,9 @@ class StoreFolder:
         return sorted(map(str, found["common_prefixes"]))
 
     def changed_at(self, name: str) -> float:
-        return max((item["last_modified"].timestamp() for item in self._list(name)), default=0.0)
+        return max(self.times(name).values(), default=0.0)
 
-    def times(self, name: str) -> dict[str, float]:
-        """When every file below a name was changed last, in seconds since 1970."""
+    def times(self, name: str = "") -> dict[str, float]:
         return {str(item["path"]): item["last_modified"].timestamp() for item in self._list(name)}
 
     def delete(self, name: str) -> None:

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from ingest_ray.files.folder import open_folder
-from ingest_ray.quarantine.storage import OFFICIAL, PENDING, translate_errors
+from ingest_ray.quarantine.storage import OFFICIAL, PENDING, open_above, translate_errors
 from ingest_ray.quarantine.values import decode_value
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.path_names import path_part
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model
@@ -55,17 +56,17 @@ class RejectedRow(Model):
     raw: dict[str, Any]
 
 
-def promote_rejected_rows(uri: str) -> str | None:
+def promote_rejected_rows(file: str | Location) -> str | None:
     """Makes a pending file official; returns its new URI, or None where the file is gone. A second call changes nothing.
 
     A file may be gone after a crash between its promotion and the end of its commit: it was discarded, or deleted by hand.
     """
-    base, state, run, file = uri.rsplit("/", 3)
+    uri = _uri_of(file)
+    folder, (state, run, name) = open_above(file, 3)
     if state == OFFICIAL:
         return uri
-    folder = open_folder(base)
-    official = f"{OFFICIAL}/{run}/{file.rsplit('~', 1)[0]}.jsonl"
-    pending = f"{PENDING}/{run}/{file}"
+    official = f"{OFFICIAL}/{run}/{name.rsplit('~', 1)[0]}.jsonl"
+    pending = f"{PENDING}/{run}/{name}"
     with translate_errors(uri):
         if folder.exists(pending):
             folder.make(f"{OFFICIAL}/{run}")
@@ -75,42 +76,45 @@ def promote_rejected_rows(uri: str) -> str | None:
     return folder.uri_of(official)
 
 
-def list_quarantine(root: str, endpoint_id: str | None = None, unit_id: str | None = None) -> list[QuarantineEntry]:
+def list_quarantine(
+    root: str | Location, endpoint_id: str | None = None, unit_id: str | None = None
+) -> list[QuarantineEntry]:
     """Official files, oldest first."""
     folder = open_folder(root)
     parts = [path_part(part) for part in (endpoint_id, unit_id) if part is not None]
     if unit_id is not None and endpoint_id is None:
         raise ValueError("a unit is named together with its endpoint")
-    with translate_errors(root):
+    with translate_errors(_uri_of(root)):
         names = [name for name in folder.files("/".join(parts)) if name.split("/")[3:4] == [OFFICIAL]]
-    entries = [_entry(folder.uri_of(name)) for name in names]
+    location = root if isinstance(root, Location) else Location(root)
+    entries = [_entry(location.at(folder.uri_of(name))) for name in names]
     return sorted((entry for entry in entries if entry is not None), key=lambda entry: entry.at)
 
 
-def read_rejected_rows(uri: str) -> Iterator[RejectedRow]:
+def read_rejected_rows(file: str | Location) -> Iterator[RejectedRow]:
     """The rows of one file, with the source's values."""
-    base, file = uri.rsplit("/", 1)
-    with translate_errors(uri):
-        content = open_folder(base).get(file).to_pybytes()
+    folder, (name,) = open_above(file, 1)
+    with translate_errors(_uri_of(file)):
+        content = folder.get(name).to_pybytes()
     for line in content.splitlines():
         fields = json.loads(line)
         raw = {name: decode_value(value) for name, value in fields.pop("raw").items()}
         yield RejectedRow(**fields, raw=raw)
 
 
-def delete_rejected_rows(uri: str) -> None:
-    base, file = uri.rsplit("/", 1)
-    with translate_errors(uri):
-        open_folder(base).delete(file)
+def delete_rejected_rows(file: str | Location) -> None:
+    folder, (name,) = open_above(file, 1)
+    with translate_errors(_uri_of(file)):
+        folder.delete_files([name])
 
 
-def list_pending(root: str) -> list[str]:
+def list_pending(root: str | Location) -> list[str]:
     """Names of the pending files, for `sweep_pending`."""
-    with translate_errors(root):
+    with translate_errors(_uri_of(root)):
         return [name for name in open_folder(root).files() if name.split("/")[3:4] == [PENDING]]
 
 
-def sweep_pending(root: str, pending: Iterable[str], live_runs: Collection[str]) -> int:
+def sweep_pending(root: str | Location, pending: Iterable[str], live_runs: Collection[str]) -> int:
     """Removes those of the pending files whose run is not live; returns how many.
 
     The files must be listed before the live runs are read: a run that begins in between is then not taken for dead. A run
@@ -119,18 +123,21 @@ def sweep_pending(root: str, pending: Iterable[str], live_runs: Collection[str])
     folder = open_folder(root)
     live = {path_part(run_id) for run_id in live_runs}
     dead = [name for name in pending if name.split("/")[4] not in live]
-    with translate_errors(root):
-        for name in dead:
-            folder.delete(name)
+    with translate_errors(_uri_of(root)):
+        folder.delete_files(dead)
     return len(dead)
 
 
-def _entry(uri: str) -> QuarantineEntry | None:
-    rows = list(read_rejected_rows(uri))
+def _uri_of(location: str | Location) -> str:
+    return location if isinstance(location, str) else location.uri
+
+
+def _entry(file: Location) -> QuarantineEntry | None:
+    rows = list(read_rejected_rows(file))
     if not rows:
         return None
     first = rows[0]
     ids = first.model_dump(
         include={"endpoint_id", "unit_id", "sink_id", "run_id", "slice_id", "at", "read_at", "layout"}
     )
-    return QuarantineEntry(uri=uri, rows=len(rows), first_reason=first.reason, **ids)
+    return QuarantineEntry(uri=file.uri, rows=len(rows), first_reason=first.reason, **ids)

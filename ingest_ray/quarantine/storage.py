@@ -8,10 +8,18 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from ingest_ray.files.folder import hint_for
+from ingest_ray.files.folder import Folder, hint_for, open_folder
 from ingest_ray.sdk.errors import SinkUnavailable
+from ingest_ray.sdk.location import Location
 
 PENDING, OFFICIAL = "pending", "rows"
+
+
+def open_above(file: str | Location, levels: int) -> tuple[Folder, list[str]]:
+    """The folder that is `levels` above a file, and the last parts of the file's path."""
+    location = file if isinstance(file, Location) else Location(file)
+    base, *names = location.base.rsplit("/", levels)
+    return open_folder(location.at(location.with_base(base))), names
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ingest_ray.files.folder import Folder, open_folder
 from ingest_ray.quarantine.storage import PENDING, translate_errors
 from ingest_ray.quarantine.values import encode_value
+from ingest_ray.sdk.location import Location
 from ingest_ray.sdk.path_names import FILE_BYTES, path_part
 
 REASON_CHARS = 300  # of the first reason, which is a part of an event
@@ -21,7 +22,7 @@ class QuarantineWriter:
 
     def __init__(
         self,
-        root: str,
+        root: str | Location,
         endpoint_id: str,
         unit_id: str,
         sink_id: str,
@@ -91,6 +92,8 @@ class QuarantineWriter:
         return self._folder.uri_of(self._name)
 
     def abort(self) -> None:
+        if self._out is None and not self.rows:
+            return
         with translate_errors(self._folder.uri_of(self._name)):
             if self._out is not None:
                 self._out.close()

@@ -22,6 +22,7 @@ from ingest_ray.run.placement import is_inline
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.contracts import ReachChecker, Sink
 from ingest_ray.sdk.types import ColumnFit, Scope, SegmentState, Slice, worst_fidelity
+from ingest_ray.staging.reach import check_places
 from ingest_ray.state import UnitState, read_states
 
 MOST_SLICES = 1_000  # shown; all are counted
@@ -61,7 +62,9 @@ def preview_plan(order: RunOrder, most_slices: int = MOST_SLICES) -> PlanPreview
 
 
 def check_sink(order: RunOrder) -> None:
-    """Raises `SinkError` where a run could not reach the unit's sink now: before the source is asked."""
+    """Raises `SinkError` or `StagingUnavailable` where a run could not reach the unit's sink, staging or quarantine: before the source
+    is asked."""
+    check_places(order.settings)
     sink = open_models(opened_sink(order)) if order.spec.is_cdm else open_sink(opened_sink(order))
     if isinstance(sink, ReachChecker):
         sink.check_reach()

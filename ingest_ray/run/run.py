@@ -145,7 +145,9 @@ class Run:
         after this one is released. None where the run is for Ray, and another thread uses it."""
         order, context = self._order, self._context
         kv = open_state(order.settings)
-        state = context.retry(lambda: StateWriter.begin(kv, context.unit_key, order.run_id, this_process()))
+        state = context.retry(
+            lambda: StateWriter.begin(kv, context.unit_key, order.run_id, this_process(), settings=order.settings)
+        )
         state.task = order.task
         with ExitStack() as stack:
             stack.callback(release_lease, state)

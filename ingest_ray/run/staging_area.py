@@ -12,7 +12,7 @@ from ingest_ray.kv import open_state
 from ingest_ray.quarantine.rejected_rows import list_pending, sweep_pending
 from ingest_ray.sdk.contracts import Staging
 from ingest_ray.sdk.errors import SinkUnavailable
-from ingest_ray.secrets.locations import staging_location
+from ingest_ray.secrets.locations import quarantine_location, staging_location
 from ingest_ray.settings import Settings
 from ingest_ray.staging import MemoryPages, open_staging, sweep_stale
 from ingest_ray.staging.kept_runs import KeptRun, list_kept_runs, mark_kept
@@ -99,7 +99,7 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
             if not intent.is_settled:  # the unit's next run may make its files official
                 promising.add(intent.run_id)
     if pending:
-        sweep_pending(settings.quarantine_uri, pending, live | promising)
+        sweep_pending(quarantine_location(settings), pending, live | promising)
     sweep_key_files(root, repairs, live, time.time())
     if staging.provider == "files":
         live |= {kept.run_id for kept in list_kept_runs(root)}
@@ -109,7 +109,7 @@ def sweep_dead_runs(settings: Settings, staging: Staging) -> int:
 def _list_pending(settings: Settings) -> list[str]:
     """None where the quarantine does not answer: only a run that rejects rows needs it."""
     try:
-        return list_pending(settings.quarantine_uri)
+        return list_pending(quarantine_location(settings))
     except SinkUnavailable as error:
         log.warning("pending files of the quarantine could not be swept: %s", error.message)
         return []

@@ -13,7 +13,7 @@ from ingest_ray.sdk.types import Endpoint
 from ingest_ray.sdk.url_credentials import shown_url
 from ingest_ray.secrets.references import is_reference
 from ingest_ray.secrets.sealing import follow, resolve
-from ingest_ray.settings import Settings
+from ingest_ray.settings import Settings, StoreAddress
 
 _LOCATION_OPTION = re.compile(r"(^|[._])(endpoint(_url)?|account(_name)?|project(_id)?|uri)$", re.IGNORECASE)
 _DEFAULTS = {"schema": "public"}
@@ -24,12 +24,34 @@ _LOCATION_PARAMETERS = ("host", "port", "dbname", "unix_socket", "service")  # o
 
 def staging_location(settings: Settings) -> Location:
     """Call it in the process that opens the place. Raises `ConfigError` for a variable or file that is missing."""
-    where = "staging.storage_options"
-    options = {
-        name: follow(value, f"{where}.{name}", settings) if is_reference(value) else value
-        for name, value in settings.staging.storage_options.items()
+    options = {} if settings.staging.uri is not None else _options_of("shared", settings.shared, settings)
+    return Location(settings.staging_uri, options | _options_of("staging", settings.staging, settings))
+
+
+def quarantine_location(settings: Settings) -> Location:
+    """Raises as `staging_location` does."""
+    return _shared_location(settings.quarantine_uri, settings)
+
+
+def quarantine_file(uri: str, settings: Settings) -> Location:
+    """A file that a document names; older documents may name one in the home."""
+    return _shared_location(uri, settings)
+
+
+def documents_location(settings: Settings) -> Location:
+    """Raises as `staging_location` does."""
+    return _shared_location(settings.documents_uri, settings)
+
+
+def _shared_location(uri: str, settings: Settings) -> Location:
+    return Location(uri, _options_of("shared", settings.shared, settings) if "://" in uri else {})
+
+
+def _options_of(where: str, address: StoreAddress, settings: Settings) -> dict[str, str]:
+    return {
+        name: follow(value, f"{where}.storage_options.{name}", settings) if is_reference(value) else value
+        for name, value in address.storage_options.items()
     }
-    return Location(settings.staging_uri, options)
 
 
 def sink_location(sink: Endpoint, settings: Settings) -> str | None:

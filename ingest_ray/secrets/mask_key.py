@@ -45,6 +45,11 @@ def read_mask_key(settings: Settings, *, creates: bool = False) -> bytes:
     try:
         sealed = file.read_text()
     except FileNotFoundError:
+        if creates and settings.shared.uri is not None:
+            raise ConfigError(
+                f"no key for policy.mask: '{file}' does not exist, and with shared.uri each machine would make a key of its own",
+                hint="give all machines one: mask_key: env:NAME, with 16 to 64 bytes",
+            ) from None
         if not creates:
             raise ConfigError(
                 f"no key for policy.mask: '{file}' does not exist",

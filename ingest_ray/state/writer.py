@@ -21,6 +21,8 @@ from ingest_ray.quarantine.rejected_rows import promote_rejected_rows
 from ingest_ray.sdk.contracts import KV
 from ingest_ray.sdk.errors import ConfigError, Fenced, TargetChanged
 from ingest_ray.sdk.types import Island, Learned, LogHistory, Position, Scope, SegmentState
+from ingest_ray.secrets.locations import quarantine_file
+from ingest_ray.settings import Settings
 from ingest_ray.state.commit_history import with_commit, with_past
 from ingest_ray.state.documents import (
     ClaimDocument,
@@ -46,7 +48,7 @@ class StateWriter(ReturnableState):
 
     def __init__(self, kv: KV, unit_key: str, run_id: str, lease: Lease) -> None:
         super().__init__(kv, unit_key, run_id, lease)
-        self.promote = promote_rejected_rows
+        self.promote: Callable[[str], str | None] = promote_rejected_rows
         self.task = "ingest"
         """What the run is for; kept with its commits."""
         self.tables: tuple[str, ...] = ()
@@ -55,9 +57,16 @@ class StateWriter(ReturnableState):
 
     @classmethod
     def begin(
-        cls, kv: KV, unit_key: str, run_id: str, owner: Owner, clock: Callable[[], float] = time.time
+        cls,
+        kv: KV,
+        unit_key: str,
+        run_id: str,
+        owner: Owner,
+        clock: Callable[[], float] = time.time,
+        *,
+        settings: Settings | None = None,
     ) -> "StateWriter":
-        """Takes the lease and reads the state.
+        """Takes the lease and reads the state. `settings` have the options of the quarantine, where it is in an object store.
 
         Raises:
             RunActive: the unit has a live run.
@@ -66,10 +75,13 @@ class StateWriter(ReturnableState):
         """
         lease = Lease.acquire(kv, unit_key, run_id, owner, clock)
         try:
-            return cls(kv, unit_key, run_id, lease)
+            state = cls(kv, unit_key, run_id, lease)
         except BaseException:
             lease.release()
             raise
+        if settings is not None:
+            state.promote = lambda uri: promote_rejected_rows(quarantine_file(uri, settings))
+        return state
 
     def _take(self) -> None:
         """Takes the intent over, then reads everything; repeated when a zombie process wrote in between."""

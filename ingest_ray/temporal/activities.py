@@ -75,7 +75,7 @@ class Activities:
     def start_run(self, command: RunCommand) -> RunRef:
         """Idempotent: the run's id comes from the command, or from the ids of workflow run and activity.
 
-        A scheduled reconciliation waits for the unit's live run: both may be due at the same time.
+        A scheduled run waits for the unit's live run: several tasks may be due at the same time, and a full run may take hours.
         """
         info = activity.info()
         run_id = command.run_id or f"{info.workflow_run_id}-{info.activity_id}"
@@ -95,7 +95,7 @@ class Activities:
                 if (
                     find_run(self._installation, run_id) is None
                 ):  # else an earlier attempt of this activity, at the same moment
-                    if isinstance(error, RunActive) and command.reconcile and command.requested_by == "schedule":
+                    if isinstance(error, RunActive) and command.requested_by == "schedule":
                         raise failure(error.code, error.message, error.hint, is_passing=True) from None
                     raise
             summary = read_run_record(self._installation, run_id).summary

@@ -14,6 +14,7 @@ from ingest_ray.payloads.documents import (
     UnitOutcome,
 )
 from ingest_ray.sdk.types import RunSummary
+from ingest_ray.secrets.locations import documents_location
 from ingest_ray.service.endpoints.collect import CollectResult
 from ingest_ray.settings import Settings
 
@@ -71,7 +72,7 @@ def catalog_outcome(done: CollectResult) -> CatalogOutcome:
 
 
 def write_document(settings: Settings, name: str, text: str) -> str:
-    folder = open_folder(settings.documents_uri)
+    folder = open_folder(documents_location(settings))
     folder.make("")
     folder.put(name, text.encode(), is_durable=True)
     return folder.uri_of(name)

@@ -36,7 +36,7 @@ from ingest_ray.payloads.search_attributes import attributes_of, ensure_search_a
 from ingest_ray.sdk.types import CronSchedule, Model, UnitConfig
 from ingest_ray.sdk.types.schedule import parse_cron
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.schedule_views import schedule_text
+from ingest_ray.service.runs.schedule_views import options_of, schedule_text
 from ingest_ray.service.units.configs import list_configs
 
 ORDINARY = "ingest"
@@ -89,15 +89,16 @@ def wanted_schedules(configs: Collection[UnitConfig], prefix: str) -> dict[str, 
     for config in configs:
         if config.enabled and config.schedule_kind != "MANUAL":
             found[f"{prefix}{config.ref}"] = Wanted(config, ORDINARY)
-        if config.enabled and any(each.task == "reconcile" for each in config.task_schedules):
-            found[f"{prefix}{config.ref}:reconcile"] = Wanted(config, "reconcile")
+        for task in (each.task for each in config.task_schedules if each.task != "verify"):
+            if config.enabled:
+                found[f"{prefix}{config.ref}:{task}"] = Wanted(config, task)
     return found
 
 
 async def sync_schedules(client: Client, installation: Installation) -> list[ScheduleChange]:
     """Makes the server's schedules of this task queue match the catalog; a second call changes nothing.
 
-    A start that is due while the unit's run goes on is skipped.
+    A start that is due while the schedule's own workflow goes on is skipped; a run of another schedule of the unit is waited for.
     """
     queue, year = installation.settings.temporal.task_queue, datetime.now(UTC).year
     prefix = f"ingest:{queue}:"
@@ -124,10 +125,12 @@ async def sync_schedules(client: Client, installation: Installation) -> list[Sch
 
 def schedule_of(wanted: Wanted, queue: str, year: int, *, has_attributes: bool = False) -> Schedule:
     config = wanted.config
+    options = options_of(wanted.task, config)
     command = RunCommand(
         endpoint_id=config.endpoint_id,
         unit_id=config.unit_id,
-        reconcile=wanted.task == "reconcile",
+        task=options.task,
+        reconcile=options.reconcile,
         requested_by="schedule",
     )
     name = f"ingest:{config.ref}" + (

@@ -2,9 +2,10 @@
 
 `python -m tests.cluster.nodes '[{"num_cpus": 0, "labels": {"role": "head"}}, ...]'` prints the address and the raylets' pids;
 `kill 2` ends all processes of a node at once, as a machine that is taken away; `add {...}` starts another one; the end of
-the input ends the rest.
+the input ends the rest. `own_folder` of a node: a path at which it sees an empty folder of its own, as another machine would.
 """
 
+import ctypes
 import json
 import os
 import secrets
@@ -23,6 +24,8 @@ SMALL = {
     "object_store_memory": 80_000_000,
 }
 
+_CLONE_NEWNS = 0x00020000  # https://man7.org/linux/man-pages/man2/unshare.2.html
+
 
 def main(wanted: list[dict[str, Any]]) -> None:
     from ray.cluster_utils import Cluster
@@ -31,6 +34,8 @@ def main(wanted: list[dict[str, Any]]) -> None:
     nodes: list[Any] = []
 
     def add(node: dict[str, Any]) -> None:
+        if (path := node.pop("own_folder", None)) is not None:
+            _mount_own(path)
         nodes.append(cluster.add_node(**SMALL, **node))
 
     def tell() -> None:
@@ -50,6 +55,14 @@ def main(wanted: list[dict[str, Any]]) -> None:
             tell()
     for node in reversed(nodes):
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def _mount_own(path: str) -> None:
+    """In a new mount namespace of this thread, which the processes that it starts from now on have, too."""
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "no mount namespace can be made")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
 
 
 class Nodes:

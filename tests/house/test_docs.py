@@ -18,6 +18,7 @@ from ingest_ray.settings import (
     RetentionSettings,
     ScheduleSettings,
     ServeSettings,
+    SharedSettings,
     StagingSettings,
     TemporalSettings,
 )
@@ -30,6 +31,7 @@ CONTRACT = ROOT / ".." / "shared" / "contracts" / "errors.md"
 SECTIONS: dict[str, type[BaseModel]] = {
     "The file": IngestFile,
     "staging": StagingSettings,
+    "shared": SharedSettings,
     "ray": RaySettings,
     "temporal": TemporalSettings,
     "serve": ServeSettings,

@@ -38,6 +38,9 @@ class Bucket:
     def delete(self, key: str) -> None:
         self.client.delete_object(Bucket=self.name, Key=key)
 
+    def close(self) -> None:
+        self.client.close()
+
     def key_of(self, uri: str) -> str:
         return urlsplit(uri).path.lstrip("/")
 

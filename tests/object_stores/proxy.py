@@ -8,16 +8,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 Fault = Literal["busy", "cut", "slow", "lost", "denied", "no-bucket"]
+Answers = dict[str, tuple[int, str, str]]
 
-_BODIES = {
+AMAZON: Answers = {
     "busy": (503, "SlowDown", "Please reduce your request rate."),
     "denied": (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
     "no-bucket": (404, "NoSuchBucket", "The specified bucket does not exist"),
 }
+# https://learn.microsoft.com/en-us/rest/api/storageservices/common-rest-api-error-codes
+AZURE: Answers = {
+    "busy": (503, "ServerBusy", "The server is currently unable to receive requests. Please retry your request."),
+    "denied": (403, "AuthenticationFailed", "Server failed to authenticate the request."),
+    "no-bucket": (404, "ContainerNotFound", "The specified container does not exist."),
+}
+# https://docs.cloud.google.com/storage/docs/xml-api/reference-status
+GOOGLE: Answers = {
+    "busy": (503, "ServiceUnavailable", "Service unavailable. Please retry."),
+    "denied": (401, "InvalidSecurity", "The provided security credentials are not valid."),
+    "no-bucket": (404, "NoSuchBucket", "The specified bucket does not exist."),
+}
+_CONDITIONS = {"if-match", "if-none-match", "x-goog-if-generation-match"}
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 
 
@@ -27,7 +41,7 @@ class Request:
     path: str
     query: str
     is_conditional: bool
-    """The request has `If-Match` or `If-None-Match`."""
+    """The request has `If-Match`, `If-None-Match`, or the condition of a generation."""
 
     @property
     def is_log(self) -> bool:
@@ -39,10 +53,12 @@ Rule = Callable[[Request], Fault | None]
 
 
 class StoreProxy:
-    """`rule` chooses the fault of each request; None lets it pass."""
+    """`rule` chooses the fault of each request; None lets it pass. `answers`: the store's own words for what is wrong."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, answers: Answers = AMAZON, translation: "Translation | None" = None) -> None:
         self.target = urlsplit(target).netloc
+        self.answers = answers
+        self.translation = translation
         self.rule: Rule = lambda _: None
         self.requests: list[Request] = []
         self.injected: list[tuple[Fault, Request]] = []
@@ -61,9 +77,25 @@ class StoreProxy:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
 
+Message = tuple[str, str, dict[str, str], bytes]
+"""Method, path with query, headers, and body of a request."""
+
+
+class Translation(Protocol):
+    """Between the protocol of a store and that of a server that stands in for it."""
+
+    def asked(self, message: Message) -> Message | None:
+        """What the server is asked instead; None: the request as it is."""
+        ...
+
+    def answered(self, message: Message, content: bytes) -> tuple[list[tuple[str, str]], bytes]:
+        """Headers that the answer to the client's request lacks, and its content."""
+        ...
+
+
 @contextmanager
-def open_proxy(target: str) -> Iterator[StoreProxy]:
-    proxy = StoreProxy(target)
+def open_proxy(target: str, answers: Answers = AMAZON, translation: Translation | None = None) -> Iterator[StoreProxy]:
+    proxy = StoreProxy(target, answers, translation)
     proxy.start()
     try:
         yield proxy
@@ -115,13 +147,13 @@ class _Connection(BaseHTTPRequestHandler):
         body = self._read_body()
         parts = urlsplit(self.path)
         names = {name.lower() for name in self.headers}
-        request = Request(self.command, parts.path, parts.query, bool(names & {"if-match", "if-none-match"}))
+        request = Request(self.command, parts.path, parts.query, bool(names & _CONDITIONS))
         proxy.requests.append(request)
         fault = proxy.rule(request)
         if fault is not None:
             proxy.injected.append((fault, request))
-        if fault in _BODIES:
-            status, code, text = _BODIES[fault]
+        if fault in proxy.answers:
+            status, code, text = proxy.answers[fault]
             content = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{text}</Message></Error>'.encode()
             self._answer(status, [("Content-Type", "application/xml")], content)
             return
@@ -153,9 +185,15 @@ class _Connection(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.server.proxy.target, timeout=60)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP}
-            connection.request(self.command, self.path, body, headers)
+            message = (self.command, self.path, headers, body)
+            translation = self.server.proxy.translation
+            other = None if translation is None else translation.asked(message)
+            method, path, headers, body = other or message
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            content = answer.read()
+            added, content = translation.answered(message, content) if translation is not None else ([], content)
+            return answer.status, [*answer.getheaders(), *added], content
         finally:
             connection.close()
 

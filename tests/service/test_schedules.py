@@ -1,9 +1,11 @@
 """Scheduled units start when they are due, once for any number of servers; the pure decisions have their tests beside the core."""
 
+import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from ingest_ray.catalog import run_records as records
 from ingest_ray.catalog import schedule_slots
@@ -15,14 +17,15 @@ from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.lifecycle import WithinStart, execute_run, fail_run, find_lost_runs, open_run
 from ingest_ray.service.launching.lost_runs import restart_lost_runs
-from ingest_ray.service.runs import record_keeping
+from ingest_ray.service.runs import execution, record_keeping
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.control import pause, start
 from ingest_ray.service.runs.run_liveness import owner_of
-from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, schedule_view
+from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, options_of, schedule_view
 from ingest_ray.service.runs.schedules import Scheduler, start_due_runs
 from ingest_ray.service.runs.verification import end_comparisons
 from ingest_ray.service.units.configure import UnitChange, configure, find_config
+from ingest_ray.service.units.status import read_status
 from tests.service.workspace import Workspace
 
 UNIT = "numbers-1x1000"
@@ -335,6 +338,110 @@ def test_a_unit_is_reconciled_and_compared_at_times_of_their_own(ready: Workspac
     ]
     pause(ready.installation, unit, requested_by="ada")
     assert server.tick(_at("2027-01-10T04:00")) == []  # holding a unit holds all of its schedules
+
+
+def test_a_full_run_beside_incremental_ones_has_its_turn_and_never_overlaps_them(ready: Workspace) -> None:
+    """The incremental runs take longer than the time between two of them, so that one is always due."""
+    unit = _add_rule(ready, schedule_minutes=10, schedules=[{"task": "full", "cron": "0 2 * * 0"}])
+    server, begin = Scheduler(ready.installation), _at("2027-01-03T00:00")  # a Sunday
+    server.tick(begin)
+    ready.calls()
+    tasks: list[str] = []
+    live: str | None = None
+    for minute in range(0, 300, 12):  # each look finds an interval due; a run lasts until the look after the next
+        begun = server.tick(begin + 60 * minute)
+        assert not (live and begun)
+        if live is not None:
+            report = execute_run(ready.installation, live)
+            assert report is not None
+            (ended,) = report.units
+            assert ended.state is RunState.SUCCEEDED
+            tasks.append(ended.task)
+            assert any("read backfill" in call for call in ready.calls()) is (ended.task == "backfill")
+        (live,) = begun or (None,)
+    assert tasks.count("backfill") == 1
+    assert tasks.count("ingest") >= 8
+    assert tasks.index("backfill") <= 7  # the first that began at or after two o'clock
+    assert [(run.task, run.schedule) for run in list_next_runs(ready.installation)] == [
+        ("ingest", "every 10 min"),
+        ("full", "0 2 * * 0 UTC"),
+    ]
+    stored = find_config(ready.installation, unit)
+    assert stored is not None
+    assert stored.config.schedule_text == "every 10 min, full 0 2 * * 0 UTC"
+
+
+def test_tasks_of_one_unit_that_are_due_together_start_one_after_the_other(ready: Workspace) -> None:
+    tasks = [{"task": "full", "cron": "0 2 * * *"}, {"task": "reconcile", "cron": "0 2 * * *"}]
+    unit = _add_rule(ready, schedule={"cron": "0 2 * * *"}, schedules=tasks)
+    server, found = Scheduler(ready.installation), []
+    server.tick(_at("2027-01-02T23:30"))
+    for second in range(0, 30, 5):
+        for run_id in (begun := server.tick(_at("2027-01-03T02:00") + second)):
+            execute_run(ready.installation, run_id)
+        assert len(begun) <= 1
+        found += begun
+    with ready.installation.catalog.read() as connection:
+        slots = schedule_slots.listed_tasks(connection)
+    assert len(found) == 3
+    assert [slots[unit, task].last_error for task in ("full", "reconcile")] == [None, None]
+
+
+def test_a_full_run_finds_what_a_cursor_cannot_and_moves_no_watermark(workspace: Workspace) -> None:
+    database = workspace.folder / "shop.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, at INTEGER, text TEXT)")
+        connection.executemany(
+            "INSERT INTO orders VALUES (?, ?, 'old')", [(n, n if n % 7 else None) for n in range(1, 501)]
+        )
+    workspace.document["endpoints"][0] = {"id": "shop", "template": "jdbc.sqlite", "config": {"path": str(database)}}
+    policy = {"cursor": "at", "write": "upsert", "primary_key": ["id"], "cursor_nulls": "include", "lookback": 0}
+    workspace.document["units"][0] |= {"run_mode": "INCREMENTAL", "policy": policy}
+    workspace.apply()
+    collect(workspace.installation, "shop")
+    (name,) = [unit.unit_id for unit in read_status(workspace.installation).units]
+    unit = UnitRef("shop", name)
+    execution.run(workspace.installation, "shop", [name])
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE orders SET text = 'changed beside the cursor' WHERE id IN (1, 7, 250)")
+        connection.execute("INSERT INTO orders VALUES (900, 2, 'late')")
+    stored = find_config(workspace.installation, unit)
+    assert stored is not None
+    before = [one.watermark for one in read_status(workspace.installation).units[0].segments]
+    options = options_of("full", stored.config)
+    found = execution.run(workspace.installation, "shop", [name], options=options)
+    assert (found.units[0].task, found.rows.read) == ("backfill", 501 - 71)
+    execution.run(workspace.installation, "shop", [name])  # reads those without a cursor
+    assert [one.watermark for one in read_status(workspace.installation).units[0].segments] == before
+    rows = DeltaTable(workspace.folder / "lake" / "shop" / name).to_pyarrow_table().to_pylist()
+    assert sorted(row["id"] for row in rows) == [*range(1, 501), 900]
+    assert {row["id"] for row in rows if row["text"] != "old"} == {1, 7, 250, 900}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"policy": {"cursor": "at", "write": "append"}}, "would double its rows"),
+        ({"run_mode": "FULL", "policy": {"write": "replace"}}, None),
+    ],
+)
+def test_a_full_run_of_a_unit_that_appends_is_refused_and_one_that_is_full_anyway_runs(
+    ready: Workspace, fields: dict[str, Any], message: str | None
+) -> None:
+    unit = _add_rule(ready, schedules=[{"task": "full", "cron": "0 4 * * *"}], **fields)
+    start_due_runs(ready.installation, _at("2027-01-02T23:30"))
+    begun = start_due_runs(ready.installation, _at("2027-01-03T04:00"))
+    with ready.installation.catalog.read() as connection:
+        row = schedule_slots.listed_tasks(connection)[unit, "full"]
+    if message is not None:
+        assert begun == []
+        assert message in (row.last_error or "")
+        return
+    (run_id,) = begun
+    report = execute_run(ready.installation, run_id)
+    assert report is not None
+    (ended,) = report.units
+    assert (ended.state, ended.task, ended.rows.committed) == (RunState.SUCCEEDED, "ingest", 10)
 
 
 def test_a_task_that_the_unit_cannot_do_says_so_with_its_schedule(ready: Workspace) -> None:

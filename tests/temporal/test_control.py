@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from ingest_ray.catalog import run_records
 from ingest_ray.core.cron_slots import slot_after
 from ingest_ray.payloads.contract import CATALOG, ENDPOINT
 from ingest_ray.payloads.documents import (
@@ -23,6 +24,7 @@ from ingest_ray.payloads.documents import (
     ProvisionCommand,
 )
 from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, RunActive
+from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import CronSchedule, RunState, UnitConfig
 from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
@@ -105,6 +107,34 @@ def test_schedules_follow_the_units_and_start_runs(scripted: PlantMaker) -> None
     del workspace.rule["schedule_minutes"]
     workspace.apply()
     until(lambda: synced() == ["removed numbers-1x400 None"], what="the end of the schedule")
+
+
+def test_a_full_run_that_is_due_with_an_ordinary_one_waits_for_it(scripted: PlantMaker) -> None:
+    workspace = scripted("numbers-1x400")
+    policy = {"cursor": "at", "write": "upsert", "primary_key": ["id"]}
+    full = {"task": "full", "cron": "0 2 * * 0", "zone": "Europe/Berlin"}
+    workspace.rule |= {"run_mode": "INCREMENTAL", "policy": policy, "schedule_minutes": 10, "schedules": [full]}
+    workspace.apply()
+    changes = workspace.with_client(lambda client: sync_schedules(client, workspace.installation))
+    assert [change.schedule for change in changes] == ["every 10 min", "0 2 * * 0 Europe/Berlin"]
+    names = [change.schedule_id for change in changes]
+    assert names[1] == f"{names[0]}:full"
+
+    async def trigger_both(client: Client) -> None:
+        await asyncio.gather(*(client.get_schedule_handle(name).trigger() for name in names))
+
+    def ended() -> list[tuple[str, RunState]]:
+        with workspace.installation.catalog.read() as connection:
+            found = [record.summary for record in run_records.recent(connection, UnitRef("shop", "numbers-1x400"))]
+        return sorted((run.task, run.state) for run in found)
+
+    with workspace.worker():
+        workspace.with_client(trigger_both)
+        wanted = [("backfill", RunState.SUCCEEDED), ("ingest", RunState.SUCCEEDED)]
+        try:
+            until(lambda: ended() == wanted, within_s=90, what="both runs")
+        finally:
+            print(ended(), [workspace.with_client(lambda client: client.get_schedule_handle(name).describe()).info for name in names])
 
 
 def test_a_calendar_of_the_server_is_due_where_the_schedulers_of_serve_is(temporal_server: TemporalServer) -> None:

@@ -21,6 +21,7 @@ from ingest_ray.sdk.contracts import Descriptor, Probe, ReadContext, RowSource
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.row_batches import batches_of
 from ingest_ray.sdk.types import Axis, Effect, Interval, Piece, Scope, SegmentState, Slice, UnitSpec
+from ingest_ray.secrets.locations import quarantine_file, quarantine_location
 from ingest_ray.secrets.mask_key import read_mask_key
 from ingest_ray.sinks.provenance import READ_AT
 
@@ -43,7 +44,7 @@ def strategy_of(order: RunOrder) -> RowSource:
 def replayed_files(order: RunOrder) -> list[QuarantineEntry]:
     """Returns the unit's committed quarantine files, oldest first."""
     config = order.spec.config
-    entries = list_quarantine(order.settings.quarantine_uri, order.spec.endpoint.endpoint_id, order.spec.unit_id)
+    entries = list_quarantine(quarantine_location(order.settings), order.spec.endpoint.endpoint_id, order.spec.unit_id)
     return [entry for entry in entries if entry.sink_id == config.sink_id]
 
 
@@ -86,4 +87,5 @@ class QuarantineReplay:
             yield Piece(interval=interval, hints={"uri": file.uri, READ_AT: read_at})
 
     def read(self, spec: UnitSpec, piece: Slice, context: ReadContext) -> Iterator[pa.RecordBatch]:
-        return batches_of((rejected.raw for rejected in read_rejected_rows(str(piece.hints["uri"]))), context)
+        file = quarantine_file(str(piece.hints["uri"]), self._order.settings)
+        return batches_of((rejected.raw for rejected in read_rejected_rows(file)), context)

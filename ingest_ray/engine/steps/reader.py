@@ -21,6 +21,7 @@ from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import ReadContext, Staging
 from ingest_ray.sdk.errors import RowsRejected, SliceTooLarge
 from ingest_ray.sdk.types import Handle, Interval, Prepared, Slice, Staged
+from ingest_ray.secrets.locations import quarantine_location
 from ingest_ray.sinks.provenance import READ_AT
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def _adopted(reading: _Reading, adopter: FileAdopter | None) -> Staged | None:
 def open_quarantine(order: RunOrder, piece: Slice, attempt: int | str) -> QuarantineWriter:
     spec = order.spec
     return QuarantineWriter(
-        order.settings.quarantine_uri,
+        quarantine_location(order.settings),
         spec.endpoint.endpoint_id,
         spec.unit_id,
         spec.config.sink_id,

@@ -59,7 +59,9 @@ class ControlActor:
         with in_trace_of(self._order):
             if self._state is None:
                 kv = open_state(self._order.settings)
-                self._state = StateWriter.begin(kv, self._key, self._order.run_id, self._owner)
+                self._state = StateWriter.begin(
+                    kv, self._key, self._order.run_id, self._owner, settings=self._order.settings
+                )
                 self._state.task = self._order.task
             if self._state.has_intent:
                 open_sink_for(self._state, self._unit_writer)

@@ -83,7 +83,9 @@ def erase_surplus_rows(
         )
     if not surplus:
         return 0
-    state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+    state = StateWriter.begin(
+        open_state(order.settings), unit_key_of(order), order.run_id, this_process(), settings=order.settings
+    )
     state.task = "reconcile"
     try:
         open_sink_for(state, writer_for(order, staging_for(order)))
@@ -112,7 +114,9 @@ def erase_doubled_rows(order: RunOrder, rows: ComparedRows, spool: Spool) -> int
     Raises:
         RunActive: the unit has a live run.
     """
-    state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+    state = StateWriter.begin(
+        open_state(order.settings), unit_key_of(order), order.run_id, this_process(), settings=order.settings
+    )
     state.task = "reconcile"
     try:
         open_sink_for(state, writer_for(order, staging_for(order)))

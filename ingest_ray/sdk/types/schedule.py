@@ -12,7 +12,7 @@ from pydantic import field_validator
 from ingest_ray.sdk.types.model import Model
 
 FIELDS = 5
-ScheduledTask = Literal["reconcile", "verify"]
+ScheduledTask = Literal["reconcile", "verify", "full"]
 
 
 class CronSchedule(Model):
@@ -49,7 +49,7 @@ class CronSchedule(Model):
 
 
 class TaskSchedule(CronSchedule):
-    """`reconcile`: a run that looks for deleted rows; `verify`: a comparison with the sink."""
+    """`reconcile`: a run that looks for deleted rows; `verify`: a comparison with the sink; `full`: a run that reads all rows again."""
 
     task: ScheduledTask
 

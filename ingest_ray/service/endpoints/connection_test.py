@@ -23,6 +23,7 @@ from ingest_ray.service.endpoints.secret_sources import check_sources
 from ingest_ray.service.endpoints.templates import descriptor_of
 from ingest_ray.service.installation import Installation
 from ingest_ray.settings import Settings
+from ingest_ray.staging.reach import check_places
 from ingest_ray.state.sealed_secrets import open_source
 from ingest_ray.state.shared_permits import sharing_permits
 
@@ -76,18 +77,27 @@ def try_endpoint(installation: Installation, endpoint_id: str) -> TestedEndpoint
 
 
 def check_endpoints(settings: Settings, listed: Sequence[Endpoint]) -> None:
-    """Tests the connections of endpoints and sinks that need not be registered, side by side.
+    """Tests the connections of endpoints and sinks that need not be registered, side by side, and the stores of staging and quarantine.
 
     Raises:
         ConnectionTestFailed, ConfigError: names each that cannot be used, and why.
     """
     installation = Installation(settings)
     with ThreadPoolExecutor(max(1, min(TESTED_AT_ONCE, len(listed)))) as threads:
-        found = list(threads.map(lambda endpoint: _fault_of(installation, endpoint), listed))
+        places = threads.submit(_fault_of_places, settings)
+        found = [*threads.map(lambda endpoint: _fault_of(installation, endpoint), listed), places.result()]
     faults = [fault for fault in found if fault is not None]
     if faults:
         kind = ConfigError if all(type(fault) is ConfigError for fault in faults) else ConnectionTestFailed
         raise kind("\n".join(fault.message for fault in faults), hint=next((f.hint for f in faults if f.hint), None))
+
+
+def _fault_of_places(settings: Settings) -> IngestError | None:
+    try:
+        check_places(settings)
+    except IngestError as error:
+        return error
+    return None
 
 
 def _fault_of(installation: Installation, endpoint: Endpoint) -> IngestError | None:

@@ -214,6 +214,11 @@ def _check_options(order: RunOrder, options: RunOptions) -> None:
         )
     if options.task == "backfill":
         capability(strategy, Backfill)
+        if order.spec.reads_log:
+            raise ModeUnsupported(
+                f"unit '{order.ref}' runs {order.spec.config.run_mode}: a log has no cursor by which rows are read again",
+                hint="ingest-ray verify --repair reads again what differs",
+            )
     if options.reconcile and is_reconcilable(order):
         capability(strategy, KeyScan)
     if options.task == "remap":

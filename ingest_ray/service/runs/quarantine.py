@@ -14,6 +14,7 @@ from ingest_ray.quarantine.rejected_rows import QuarantineEntry
 from ingest_ray.sdk.errors import UnitNotFound
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, UnitSpec
+from ingest_ray.secrets.locations import quarantine_file, quarantine_location
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.runs import execution
 from ingest_ray.service.runs.admission import RunOptions
@@ -71,7 +72,7 @@ def list_rejected(
             endpoints.source(connection, endpoint_id)
     is_one = unit_id is not None and not is_pattern(unit_id)
     entries = rejected_rows.list_quarantine(
-        installation.settings.quarantine_uri, endpoint_id, unit_id if is_one else None
+        quarantine_location(installation.settings), endpoint_id, unit_id if is_one else None
     )
     if endpoint_id is not None and unit_id is not None:
         entries = [entry for entry in entries if is_match(unit_id, entry.unit_id)]
@@ -106,7 +107,8 @@ def show_rejected(
     installation: Installation, endpoint_id: str, unit_id: str | None = None, limit: int = 10
 ) -> RejectedRows:
     found = list_rejected(installation, endpoint_id, unit_id)
-    rows = (row for entry in found.entries for row in rejected_rows.read_rejected_rows(entry.uri))
+    files = (quarantine_file(entry.uri, installation.settings) for entry in found.entries)
+    rows = (row for file in files for row in rejected_rows.read_rejected_rows(file))
     views = tuple(
         RejectedView(
             **row.model_dump(include={"unit_id", "sink_id", "run_id", "slice_id", "column", "reason"}),
@@ -153,5 +155,5 @@ def discard_rejected(installation: Installation, endpoint_id: str, unit_id: str 
             lease = Lease.acquire(installation.kv, key, "discard", this_process())
             leases.callback(lease.release)
         for entry in found.entries:
-            rejected_rows.delete_rejected_rows(entry.uri)
+            rejected_rows.delete_rejected_rows(quarantine_file(entry.uri, installation.settings))
     return found

@@ -29,9 +29,9 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.runs.admission import RunOptions, RunRequest
+from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.run_liveness import is_run_alive
-from ingest_ray.service.runs.schedule_views import schedules_of
+from ingest_ray.service.runs.schedule_views import options_of, schedules_of
 from ingest_ray.service.runs.verification import start_comparison
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,12 @@ class Scheduler:
         moment = int(time.time() if now is None else now)
         waiting = self._find_due_slots(moment)
         started: list[str] = []
+        begun: set[UnitRef] = set()
         for number, due in enumerate(waiting):
+            if (
+                due.task != "verify" and due.config.ref in begun
+            ):  # its next task waits for the run that this look started
+                continue
             try:
                 run_id = self._start(due, moment)
             except LimitReached:
@@ -89,6 +94,8 @@ class Scheduler:
                 return started
             if run_id is not None:
                 started.append(run_id)
+                if due.task != "verify":
+                    begun.add(due.config.ref)
         self._is_limited = False
         return started
 
@@ -178,7 +185,7 @@ class Scheduler:
         request = RunRequest(
             endpoint_id=unit.endpoint_id,
             unit_id=unit.unit_id,
-            options=RunOptions(reconcile=due.task == "reconcile"),
+            options=options_of(due.task, config),
             requested_by=REQUESTED_BY,
         )
         return launcher_for(self.installation).start(self.installation, request, claim)

@@ -91,7 +91,9 @@ def return_checkpoint(installation: Installation, unit: UnitRef, sink_id: str | 
             f"unit '{unit}' replaces its rows: nothing to go back to", hint="run it: it loads everything anew"
         )
     unit_writer = writer_for(order, staging_for(order))
-    state = StateWriter.begin(installation.kv, unit_key_of(order), order.run_id, this_process())
+    state = StateWriter.begin(
+        installation.kv, unit_key_of(order), order.run_id, this_process(), settings=order.settings
+    )
     try:
         with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
             progress = read_sink(state, unit_writer)

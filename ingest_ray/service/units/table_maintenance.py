@@ -76,7 +76,9 @@ def relayout(installation: Installation, endpoint_id: str, unit_ids: Sequence[st
 
 
 def _relayout(order: RunOrder, sink: LayoutChange) -> MaintenanceReport:
-    state = StateWriter.begin(open_state(order.settings), unit_key_of(order), order.run_id, this_process())
+    state = StateWriter.begin(
+        open_state(order.settings), unit_key_of(order), order.run_id, this_process(), settings=order.settings
+    )
     try:
         check_sink(state, writer_for(order, staging_for(order)))
         state.note_opening()

@@ -54,7 +54,9 @@ def set_watermark(
             f"unit '{unit}' does not upsert, and reading again would double its rows",
             hint="it needs write: upsert, with a key",
         )
-    state = StateWriter.begin(installation.kv, unit_key_of(order), order.run_id, this_process(os.getpid()))
+    state = StateWriter.begin(
+        installation.kv, unit_key_of(order), order.run_id, this_process(os.getpid()), settings=order.settings
+    )
     try:
         with logs.context(endpoint=unit.endpoint_id, unit=unit.unit_id):
             found = _positions(order, state, value, segment)

@@ -55,13 +55,14 @@ CHECKS: dict[str, Check] = {
     "schedules": catalog_checks.check_schedules,
     "freshness": catalog_checks.check_freshness,
     "alerts": catalog_checks.check_alerts,
+    "stores": file_checks.check_stores,
     "leftovers": file_checks.check_leftovers,
     "quarantine": file_checks.check_quarantine,
     "logs": state_checks.check_logs,
     "kept logs": log_checks.check_kept_logs,
     "sinks": sink_checks.check_sinks,
 }
-SLOW = ("logs", "kept logs", "sinks")  # these open connections to sources and sinks
+SLOW = ("stores", "logs", "kept logs", "sinks")  # these open connections to sources and sinks
 
 
 def diagnose(installation: Installation, *, is_quick: bool = False) -> Diagnosis:

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ingest_ray.catalog import incidents, notifications, periodic_tasks, run_records, run_retention
+from ingest_ray.files.folder import open_folder
 from ingest_ray.quarantine import rejected_rows
 from ingest_ray.run.staging_area import sweep_dead_runs
 from ingest_ray.sdk.errors import IngestError
 from ingest_ray.sdk.types import Model
+from ingest_ray.secrets.locations import documents_location, quarantine_file, quarantine_location
 from ingest_ray.service.installation import Installation
 from ingest_ray.staging import open_staging
 
@@ -99,8 +101,17 @@ def _sweep_logs(installation: Installation, now: datetime, is_dry_run: bool) -> 
 
 
 def _sweep_documents(installation: Installation, now: datetime, is_dry_run: bool) -> int:
-    folder = Path(installation.settings.documents_uri)
-    return _delete_files(list(_older_than(folder, installation.settings.retention.documents, now)), is_dry_run)
+    kept_s = installation.settings.retention.documents
+    if kept_s is None:
+        return 0
+    try:
+        folder = open_folder(documents_location(installation.settings))
+        old = [name for name, at in folder.times().items() if at < now.timestamp() - kept_s]
+        folder.delete_files(old if not is_dry_run else ())
+    except (OSError, IngestError) as error:
+        log.warning("old documents could not be swept: %s", error)
+        return 0
+    return len(old)
 
 
 def _sweep_spools(installation: Installation, now: datetime, is_dry_run: bool) -> int:
@@ -121,11 +132,13 @@ def _sweep_quarantine(installation: Installation, now: datetime, is_dry_run: boo
     before = now - timedelta(seconds=kept_s)
     try:
         old = [
-            entry for entry in rejected_rows.list_quarantine(installation.settings.quarantine_uri) if entry.at < before
+            entry
+            for entry in rejected_rows.list_quarantine(quarantine_location(installation.settings))
+            if entry.at < before
         ]
         for entry in old if not is_dry_run else ():
             log.warning("%d rejected rows of %s are deleted: %s", entry.rows, entry.ref, entry.uri)
-            rejected_rows.delete_rejected_rows(entry.uri)
+            rejected_rows.delete_rejected_rows(quarantine_file(entry.uri, installation.settings))
     except IngestError as error:
         log.warning("the quarantine could not be swept: %s", error.message)
         return 0

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ingest_ray.kv.keys import unit_of
 from ingest_ray.quarantine import rejected_rows
-from ingest_ray.secrets.locations import staging_location
+from ingest_ray.sdk.errors import ConfigError, StagingUnavailable
+from ingest_ray.secrets.locations import quarantine_location, staging_location
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.upkeep.checks.found import Found
 from ingest_ray.staging import open_staging
 from ingest_ray.staging.kept_runs import list_kept_runs
+from ingest_ray.staging.reach import check_places
 from ingest_ray.state.documents import LeaseDocument, parsed
 from ingest_ray.state.lease import is_live
 
@@ -44,6 +46,14 @@ def check_disk(installation: Installation) -> Found:
             yield "warning", f"only {free // 1024**2} MiB are free where {what} is ('{path}')", "free space there"
 
 
+def check_stores(installation: Installation) -> Found:
+    """The places of staging and quarantine in object stores."""
+    try:
+        check_places(installation.settings)
+    except (StagingUnavailable, ConfigError) as error:
+        yield "failed", error.message, error.hint or "check storage_options"
+
+
 def check_leftovers(installation: Installation) -> Found:
     """Staged pages of runs that are neither live nor kept."""
     settings = installation.settings
@@ -66,7 +76,7 @@ def check_leftovers(installation: Installation) -> Found:
 
 
 def check_quarantine(installation: Installation) -> Found:
-    entries = rejected_rows.list_quarantine(installation.settings.quarantine_uri)
+    entries = rejected_rows.list_quarantine(quarantine_location(installation.settings))
     if entries:
         rows = sum(entry.rows for entry in entries)
         units = len({entry.ref for entry in entries})
