@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import CommitUnknown, ConfigError, Fenced, SinkRejected, SinkUnavailable
 from ingest_ray.sdk.types import Endpoint, Target, WriteMode
+from ingest_ray.sinks.delta import table_schema
 from ingest_ray.sinks.delta.files import TableFiles
 from ingest_ray.sinks.delta.sink import DeltaSink
 from ingest_ray.sinks.templates import DeltaConfig, delta
@@ -426,3 +427,39 @@ def test_a_commit_is_made_only_from_the_snapshot_that_was_compared(
             load.commit(prepared)
     assert load.sink.open(load.target, SCHEMA, 1) == 1
     assert world.table(load.target).num_rows == 2
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_a_process_that_dies_while_a_column_is_widened_leaves_a_table_that_the_next_run_uses(
+    world: DeltaWorld, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Before the types are recorded, before the files are written again, and between them and the record of the new type."""
+    narrow = pa.schema([("id", pa.int64()), ("version", pa.int64()), ("n", pa.int16())])
+    load = Load(world, WriteMode.UPSERT, schema=narrow)
+    load.commit(load.prepare(pa.record_batch([[1], [1], [7]], schema=narrow)))
+    load.schema = narrow.set(2, pa.field("n", pa.int64()))
+    steps = iter(range(3))
+
+    def dying(name: str) -> Any:
+        real = getattr(table_schema, name)
+
+        def call(*given: Any) -> Any:
+            if next(steps) == step:
+                raise KeyboardInterrupt
+            return real(*given)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("_record_columns", "_rewrite"):
+            patch.setattr(table_schema, name, dying(name))
+        with pytest.raises(KeyboardInterrupt):
+            load.reopen()
+    load.sink = world.open()
+    load.reopen()
+    load.commit(load.prepare(pa.record_batch([[2], [1], [2**40]], schema=load.schema)))
+    assert {row["id"]: row["n"] for row in world.read_all(load.target)} == {1: 7, 2: 2**40}
+    load.schema = narrow
+    load.reopen()
+    load.commit(load.prepare(pa.record_batch([[3], [1], [8]], schema=narrow)))
+    assert {row["id"]: row["n"] for row in world.read_all(load.target)} == {1: 7, 2: 2**40, 3: 8}

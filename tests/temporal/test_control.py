@@ -131,10 +131,7 @@ def test_a_full_run_that_is_due_with_an_ordinary_one_waits_for_it(scripted: Plan
     with workspace.worker():
         workspace.with_client(trigger_both)
         wanted = [("backfill", RunState.SUCCEEDED), ("ingest", RunState.SUCCEEDED)]
-        try:
-            until(lambda: ended() == wanted, within_s=90, what="both runs")
-        finally:
-            print(ended(), [workspace.with_client(lambda client: client.get_schedule_handle(name).describe()).info for name in names])
+        until(lambda: ended() == wanted, what="both runs")
 
 
 def test_a_calendar_of_the_server_is_due_where_the_schedulers_of_serve_is(temporal_server: TemporalServer) -> None:

@@ -34,6 +34,7 @@ from ingest_ray.sinks.value_conversion import convert_batch
 from ingest_ray.sinks.widening import is_wider
 
 COLUMNS_PROPERTY = "ingest.columns"
+OR = " or "  # between the two types of a column that is being widened
 
 
 def table_schema(table: DeltaTable) -> pa.Schema:
@@ -105,6 +106,7 @@ def evolve_table(table: DeltaTable, files: TableFiles, target: Target, schema: p
         needed = wider_type(field, kind, schema, DELTA_TYPES, table.table_uri, target.key)
         wider |= {field.name: needed} if needed is not None else {}
     if wider:
+        table = _announce(table, files, target, epoch, wider)
         table = _rewrite(table, files, target, epoch, wider)
     added = [field for field in wanted if field.name not in stored.names]
     if added:
@@ -119,6 +121,19 @@ def evolve_table(table: DeltaTable, files: TableFiles, target: Target, schema: p
         _record_columns(table, merged, commit_properties(target, epoch))
         table = _reload(files, target, epoch)
     return table
+
+
+def _announce(
+    table: DeltaTable, files: TableFiles, target: Target, epoch: int, wider: dict[str, pa.DataType]
+) -> DeltaTable:
+    """Records both types of the columns that are about to be widened: a process may die between that commit and the record of it."""
+    recorded = _recorded_columns(table)
+    future = json.loads(_describe_columns(pa.schema(list(wider.items()))))
+    both = {name: f"{recorded[name]}{OR}{kind}" for name, kind in future.items() if name in recorded}
+    if not both:
+        return table
+    _record_columns(table, {**recorded, **both}, commit_properties(target, epoch))
+    return _reload(files, target, epoch)
 
 
 def _recorded_columns(table: DeltaTable) -> dict[str, str]:
@@ -176,7 +191,7 @@ def _refuse_changes_by_hand(table: DeltaTable) -> None:
     recorded = _recorded_columns(table)
     columns = json.loads(_describe_columns(table_schema(table)))
     for name, kind in recorded.items():
-        if columns.get(name) != kind:
+        if columns.get(name) not in kind.split(OR):
             state = "gone from" if name not in columns else f"{columns[name]} instead of {kind} in"
             raise SinkRejected(
                 f"column '{name}' is {state} table '{table.table_uri}': it was changed by hand",
