@@ -3,8 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# Test processes. The suite waits for servers and processes as long as it computes: one more than two cores gives.
-WORKERS ?= 3
+# Test processes. Half of the time of a test is a wait for a server, a process or a full second: two for each of two cores.
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest tests
 PARALLEL := -n $(WORKERS) --dist loadscope  # tests/scheduling.py says what a scope is
 # Bytecode is kept, whatever the environment says: tests start hundreds of processes, and each would compile what it imports.

@@ -21,6 +21,8 @@ class ClassUse:
     measured_at: float = float("-inf")
     used_at: float = float("-inf")
     without_share_since: float = float("-inf")
+    looked_at: float = float("-inf")
+    """When a share of this class was last asked for."""
     wants: float | None = None
 
     def note(self, outcome: Outcome) -> None:

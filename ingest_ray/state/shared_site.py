@@ -61,7 +61,7 @@ class SharedSite:
         self._holder_id = secrets.token_hex(4)
         self._uses: dict[str, ClassUse] = {}
         self._syncing = Lock()
-        self._synced_at = self._exchanged_at = float("-inf")
+        self._exchanged_at = float("-inf")
         self._waits_since: float | None = None
         self._wake = Event()
         self._is_threaded = is_threaded
@@ -74,13 +74,15 @@ class SharedSite:
             use = self._use(endpoint_class)
             has_share = use.aimd.share > 0
         if not has_share:
-            self._join()
+            self._join(use)
         with self.changed:
             use.used_at = now = self._clock()
             self._start_thread()
             if not use.aimd.share:
                 use.is_waiting = True
-                return Grant(retry_s=JOIN_S if now - use.without_share_since < LONG_S else LONG_WAIT_S)
+                if now - use.without_share_since < LONG_S:
+                    return Grant(retry_s=JOIN_S, is_crowded=True)  # another thread may be about to bring the share
+                return Grant(retry_s=LONG_WAIT_S)
             grant = self._throttle.grant(endpoint_class, wanted, points, now)
             use.sent += len(grant.waits_s)
             use.is_waiting |= not grant.waits_s or grant.waits_s[-1] > SPACED_S
@@ -127,16 +129,17 @@ class SharedSite:
                 turns = [self._turn(name, use, now, idle_s) for name, use in self._uses.items()]
             merged = self._exchange(turns, now, wall)
             with self.changed:
-                self._synced_at, self._waits_since = self._clock(), None
+                self._waits_since = None
                 if merged is not None:
                     self._apply(merged, turns, now)
                 self.changed.notify_all()
 
-    def _join(self) -> None:
-        """Looks for a share: at most one thread, and not more often than every `JOIN_S`."""
-        if self._clock() - self._synced_at < JOIN_S or not self._syncing.acquire(blocking=False):
+    def _join(self, use: ClassUse) -> None:
+        """Looks for a share of a class: at most one thread, at once for a new class, then not more often than every `JOIN_S`."""
+        if self._clock() - use.looked_at < JOIN_S or not self._syncing.acquire(blocking=False):
             return
         self._syncing.release()
+        use.looked_at = self._clock()
         with self.changed:
             self._waits_since = since = self._clock() if self._waits_since is None else self._waits_since
         try:

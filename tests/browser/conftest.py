@@ -30,7 +30,7 @@ FLAGS = [
 SCREENSHOTS = Path(os.environ.get("INGEST_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
 
 
-@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """An installation with three units: one that succeeds, one that a busy source delays, one that its source refuses at first."""
     workspace = Workspace(tmp_path_factory.mktemp("site"))
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return workspace
 
 
-@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
+@pytest.fixture(scope="module")
 def address(site: Workspace) -> Iterator[str]:
     log = site.folder / "serve.log"
     with log.open("w") as out:
@@ -78,7 +78,7 @@ def _address(server: "subprocess.Popen[bytes]", log: Path) -> str:
     raise AssertionError(f"the server did not start: {log.read_text()}")
 
 
-@pytest.fixture(scope="module")  # not longer: a browser leaves an event loop running in its thread
+@pytest.fixture(scope="package")  # not longer: a browser leaves an event loop running in its thread
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -253,6 +253,12 @@ def test_a_process_without_a_share_waits_for_the_kv_and_gives_up_after_a_minute(
         process.site.grant(CLASS, 1, 1)
 
 
+def test_the_first_requests_of_several_classes_do_not_wait_for_each_other() -> None:
+    """A reader of Confluence's cloud asks a dozen: a tenth of a second for each was a second of every small run."""
+    site = World(TokenBucket(20.0)).add(workers=1).site
+    assert all(site.grant(f"class {number}", 1, 1).waits_s for number in range(5))
+
+
 def test_a_document_of_an_unknown_version_is_refused() -> None:
     kv = MemoryKV()
     kv.put(site_key(HOST), {"schema_number": 2}, 0)

@@ -1,0 +1,5 @@
+"""Sites of these tests take many requests at once."""
+
+from tests.quick_sites import quick_sites
+
+__all__ = ["quick_sites"]
