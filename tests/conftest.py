@@ -33,6 +33,7 @@ pytest_plugins = [
     "ingest_ray.testing.servers.mariadb",
     "ingest_ray.testing.servers.sshd",
     "ingest_ray.testing.servers.redis",
+    "tests.quick_sites",
     "tests.strategies.jdbc.maria",
 ]
 

@@ -38,7 +38,6 @@ def test_a_run_lands_a_table_and_a_second_one_moves_nothing(shop: PlantMaker) ->
     assert history.bytes < 16 * 1024
 
 
-@pytest.mark.faults  # `make test` pauses one by a launcher, which cancels the workflow: test_control.py
 def test_a_cancelled_run_finishes_its_commit_keeps_it_and_the_next_reads_the_rest(scripted: PlantMaker) -> None:
     workspace = scripted(UNIT, inline_below=0, slice_rows=100, faults=HELD)
     with workspace.worker():
