@@ -78,13 +78,37 @@ class MachineFunction:
             raise TypeError(f"{self.python.__name__}: {len(values)} arguments")
         flat: list[int] = []
         for value, (kind, dimensions) in zip(values, self._arguments, strict=True):
+            flat += self._flat(value, kind, dimensions) if dimensions else (value,)
+        return self._result(call, flat)
+
+    def bound(self, *arrays: Any) -> Callable[[int], int]:
+        """The function over these arrays, of its only number: for many calls, of which each would look at the arrays again. Not for
+        several threads at once. Raises `TypeError` as a call does."""
+        call = self._call or self._load()
+        if len(arrays) != len(self._arguments) - 1 or all(dimensions for _, dimensions in self._arguments):
+            raise TypeError(f"{self.python.__name__}: {len(arrays)} arrays")
+        rest = list(arrays)
+        flat: list[int] = []
+        place = -1
+        for kind, dimensions in self._arguments:
             if not dimensions:
-                flat.append(value)
-                continue
-            if value.dtype != kind or value.ndim != dimensions or not value.flags.c_contiguous:
-                raise TypeError(f"{self.python.__name__}: an array of {value.dtype} with {value.ndim} dimensions")
-            at = value.__array_interface__["data"][0]
-            flat += (0, 0, value.size, kind.itemsize, at, *value.shape, *value.strides)
+                place = len(flat)
+            flat += self._flat(rest.pop(0), kind, dimensions) if dimensions else (0,)
+
+        def call_bound(number: int) -> int:
+            assert arrays  # they live as long as this function
+            flat[place] = number
+            return self._result(call, flat)
+
+        return call_bound
+
+    def _flat(self, value: Any, kind: Any, dimensions: int) -> tuple[int, ...]:
+        if value.dtype != kind or value.ndim != dimensions or not value.flags.c_contiguous:
+            raise TypeError(f"{self.python.__name__}: an array of {value.dtype} with {value.ndim} dimensions")
+        at = value.__array_interface__["data"][0]
+        return (0, 0, value.size, kind.itemsize, at, *value.shape, *value.strides)
+
+    def _result(self, call: Any, flat: list[int]) -> int:
         result = ctypes.c_int64(0)
         if call(ctypes.byref(result), None, *flat):
             raise RuntimeError(f"{self.python.__name__} raised an error in machine code")

@@ -29,6 +29,8 @@ ITEMS = 8
 EIGHT, FOUR, TWO, BIT, TEXT, FIXED, DECIMAL = 0, 1, 2, 3, 4, 5, 6
 WIDEST = 18  # digits of a decimal that an int64 holds
 NO_POWER = -5
+# Indexes without a sign: for others each access looks whether it counts from the end, so that bytes are not loaded together.
+ONE, TWO_MORE, THREE_MORE = np.uint64(1), np.uint64(2), np.uint64(3)
 
 code = MachineCode(__name__)
 
@@ -36,8 +38,12 @@ code = MachineCode(__name__)
 @code.inner
 def number_at(wire, at):  # type: ignore[no-untyped-def]
     """Four bytes as a signed number."""
+    first = np.uint64(at)
     value = (
-        np.int64(wire[at]) << 24 | np.int64(wire[at + 1]) << 16 | np.int64(wire[at + 2]) << 8 | np.int64(wire[at + 3])
+        np.int64(wire[first]) << 24
+        | np.int64(wire[first + ONE]) << 16
+        | np.int64(wire[first + TWO_MORE]) << 8
+        | np.int64(wire[first + THREE_MORE])
     )
     return value - (1 << 32) if value >= 1 << 31 else value
 
@@ -45,7 +51,8 @@ def number_at(wire, at):  # type: ignore[no-untyped-def]
 @code.inner
 def short_at(wire, at):  # type: ignore[no-untyped-def]
     """Two bytes as a number without a sign."""
-    return np.int64(wire[at]) << 8 | np.int64(wire[at + 1])
+    first = np.uint64(at)
+    return np.int64(wire[first]) << 8 | np.int64(wire[first + ONE])
 
 
 @code.exported("int64(uint8[::1], int64, int64[::1])")
@@ -152,39 +159,42 @@ def set_value(wire, at, length, row, item, octets, shorts, ints, longs):  # type
     form, values, change = item[FORM], item[VALUES], item[CHANGE]
     if form == TEXT:
         size = length - change
-        begin = np.int64(ints[values + row])
+        offset = np.uint64(values + row)
+        begin = np.int64(ints[offset])
         if size < 0 or (change and wire[at] != 1):
             return WRONG, 0
         if begin + size > item[TEXT_ROOM]:
             return GROW, begin + size
-        into, source = item[TEXTS] + begin, at + change
-        for index in range(size):
+        into, source = np.uint64(item[TEXTS] + begin), np.uint64(at + change)
+        for index in range(np.uint64(size)):
             octets[into + index] = wire[source + index]
-        ints[values + row + 1] = begin + size
+        ints[offset + ONE] = begin + size
         return WHOLE, size
     if form == DECIMAL:
         is_decoded, number = decimal_at(wire, at, length, change, item[LIMIT])
         if not is_decoded:
             return ODD, 0
-        longs[values + 2 * row] = number
-        longs[values + 2 * row + 1] = number >> 63
+        into = np.uint64(values + 2 * row)
+        longs[into] = number
+        longs[into + ONE] = number >> 63
     elif form == EIGHT:
         if length != 8:
             return WRONG, 0
-        longs[values + row] = (number_at(wire, at) << 32 | (number_at(wire, at + 4) & 0xFFFFFFFF)) + change
+        longs[np.uint64(values + row)] = (number_at(wire, at) << 32 | (number_at(wire, at + 4) & 0xFFFFFFFF)) + change
     elif form == FOUR:
         if length != 4:
             return WRONG, 0
-        ints[values + row] = number_at(wire, at) + change
+        ints[np.uint64(values + row)] = number_at(wire, at) + change
     elif form == TWO:
         if length != 2:
             return WRONG, 0
-        shorts[values + row] = short_at(wire, at)
+        shorts[np.uint64(values + row)] = short_at(wire, at)
     elif form == BIT:
         if length != 1:
             return WRONG, 0
         bit = 1 << (row & 7)
-        octets[values + (row >> 3)] = (octets[values + (row >> 3)] & ~bit) | (bit if wire[at] else 0)
+        into = np.uint64(values + (row >> 3))
+        octets[into] = (octets[into] & ~bit) | (bit if wire[at] else 0)
     else:
         if length != change:
             return WRONG, 0

@@ -111,6 +111,10 @@ class CopyRows:
         self._state[kernel.MOST_BYTES], self._state[kernel.MOST_ROWS] = self._page_bytes, page.most_rows
         self._state[kernel.FIXED_BYTES] = page.fixed_bytes
         self._views = (page.columns, page.octets, page.shorts, page.ints, page.longs)
+        self._bind()
+
+    def _bind(self) -> None:
+        self._decode = kernel.decode_messages.bound(self._wire, self._state, *self._views)
 
     def _turn_page(self, status: int) -> Iterator[pa.RecordBatch]:
         """The page so far, where it has rows, and another one, with room for the row that did not fit."""
@@ -131,7 +135,7 @@ class CopyRows:
     def _decode_messages(self) -> int:
         if not self._has_header or self._is_ended:
             return kernel.OTHER
-        return kernel.decode_messages(self._wire, self._end, self._state, *self._views)
+        return self._decode(self._end)
 
     def _join(self) -> int:
         status = kernel.join_payloads(self._wire, self._end, self._state)
@@ -194,6 +198,7 @@ class CopyRows:
         room = BUFFER_BYTES if need <= BUFFER_BYTES else max(need + BUFFER_BYTES, 2 * held)
         if self._room != room:
             self._wire, self._room = np.empty(room, np.uint8), room
+            self._bind()
         self._wire[: len(row)] = row
         self._wire[len(row) : held] = received
         state[kernel.AT], state[kernel.FILLED], state[kernel.RAW], state[kernel.NEED] = 0, len(row), len(row), 0

@@ -252,3 +252,18 @@ def test_the_strategies_load_without_numba() -> None:
     code = "import sys, ingest_strategies.jdbc.mysql.dialect, ingest_strategies.jdbc.postgres.copy_rows; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_a_function_over_arrays_that_stay_is_the_same_function() -> None:
+    from ingest_strategies.jdbc.postgres import copy_kernel
+
+    wire = np.frombuffer(b"d\0\0\0\7abcd\0\0\0\5x" + b"?" * 9, np.uint8)
+    own, other = ((wire.copy(), np.zeros(copy_kernel.STATES, np.int64)) for _ in range(2))
+    joined = copy_kernel.join_payloads.bound(*own)
+    for end in (3, 8, 14):
+        assert joined(end) == copy_kernel.join_payloads(other[0], end, other[1])
+        assert [part.tolist() for part in own] == [part.tolist() for part in other]
+    with pytest.raises(TypeError):
+        copy_kernel.join_payloads.bound(own[0])
+    with pytest.raises(TypeError):
+        copy_kernel.join_payloads.bound(own[0], own[1].astype(np.int32))
