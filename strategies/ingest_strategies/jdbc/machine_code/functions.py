@@ -89,15 +89,15 @@ class MachineFunction:
             raise TypeError(f"{self.python.__name__}: {len(arrays)} arrays")
         rest = list(arrays)
         flat: list[int] = []
-        place = -1
+        position = -1
         for kind, dimensions in self._arguments:
             if not dimensions:
-                place = len(flat)
+                position = len(flat)
             flat += self._flat(rest.pop(0), kind, dimensions) if dimensions else (0,)
 
         def call_bound(number: int) -> int:
             assert arrays  # they live as long as this function
-            flat[place] = number
+            flat[position] = number
             return self._result(call, flat)
 
         return call_bound
