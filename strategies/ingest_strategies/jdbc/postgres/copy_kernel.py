@@ -295,3 +295,48 @@ def decode_messages(wire, end, state, columns, octets, shorts, ints, longs):  # 
             return status
         state[ROWS], state[BYTES] = rows, size  # several rows in a message, or parts of one: joined, and decoded there
         return OTHER
+
+
+@code.exported("int64(uint8[::1], int32[::1], int64, uint8[::1], int32[::1])")
+def unfold_arrays(sent, ends, rows, wire, begins):  # type: ignore[no-untyped-def]
+    """Writes the elements of arrays as rows of one field, which `decode_joined` decodes: how many bytes they are, -1 for what is no array.
+
+    `sent[ends[row]:ends[row + 1]]` is an array: the number of its dimensions, whether it has NULLs, the type of its elements; the length
+    and the first index of each dimension; then its elements as the fields of a row are. No bytes: NULL. `begins` gets where each array's
+    elements begin. `wire` has half as many bytes again as `sent`.
+    """
+    filled = np.int64(0)
+    begins[0] = 0
+    for row in range(rows):
+        at, end = np.int64(ends[row]), np.int64(ends[row + 1])
+        count = np.int64(0)
+        if at != end:
+            if end - at < 12:
+                return -1
+            dimensions = number_at(sent, at)
+            at += 12
+            if dimensions < 0 or dimensions > 6 or end - at < 8 * dimensions:
+                return -1
+            count = np.int64(1) if dimensions else np.int64(0)
+            for _ in range(dimensions):
+                count *= number_at(sent, at)
+                at += 8
+                if count < 0 or 4 * count > end - at:
+                    return -1
+        for _ in range(count):
+            if end - at < 4:
+                return -1
+            length = number_at(sent, at)
+            size = (length if length > 0 else 0) + 4
+            if size > end - at:
+                return -1
+            wire[filled], wire[filled + 1] = 0, 1
+            filled += 2
+            for index in range(size):
+                wire[filled + index] = sent[at + index]
+            filled += size
+            at += size
+        if at != end:
+            return -1
+        begins[row + 1] = begins[row] + count
+    return filled

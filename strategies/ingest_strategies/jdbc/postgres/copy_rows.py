@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest_strategies.jdbc.postgres import copy_kernel as kernel
+from ingest_strategies.jdbc.postgres.arrays import NoArray, decode_arrays
 from ingest_strategies.jdbc.postgres.page import CopiedType, Page
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -47,6 +48,24 @@ TYPES = {
     3802: CopiedType(pa.string(), "bytes", 1),  # jsonb: a version before the text
 }
 """By the type's number, which is the same in every server."""
+ARRAYS = {
+    1000: 16,
+    1001: 17,
+    1003: 19,
+    1016: 20,
+    1005: 21,
+    1007: 23,
+    1009: 25,
+    1021: 700,
+    1022: 701,
+    1014: 1042,
+    1015: 1043,
+    1182: 1082,
+    1183: 1083,
+    1115: 1114,
+    1185: 1184,
+}
+"""By the array's type the type of its elements."""
 NUMERIC = 1700
 SENT = CopiedType(pa.binary(), "bytes")
 """A numeric as it is sent."""
@@ -99,7 +118,18 @@ class CopyRows:
         if not self._is_ended or self._state[kernel.LEFT]:
             raise MalformedCopy("it ended before its last row")
         if self._state[kernel.ROWS]:
-            yield self._page.batch(int(self._state[kernel.ROWS]))
+            yield self._batch(int(self._state[kernel.ROWS]))
+
+    def _batch(self, rows: int) -> pa.RecordBatch:
+        batch = self._page.batch(rows)
+        try:
+            columns = [
+                column if kind.element is None else decode_arrays(column, kind.element)
+                for column, kind in zip(batch.columns, self._types, strict=True)
+            ]
+        except NoArray as error:
+            raise MalformedCopy(str(error)) from None
+        return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
     def rest(self) -> bytes:
         """What was received after the end of the COPY."""
@@ -126,7 +156,7 @@ class CopyRows:
         if status == kernel.ODD:
             self._types[column] = SENT
         if rows:
-            yield self._page.batch(rows)
+            yield self._batch(rows)
             self._rooms = {}
         elif status == kernel.GROW:
             self._rooms[column] = room
@@ -207,6 +237,8 @@ class CopyRows:
 
 def copied_type(number: int, modifier: int) -> CopiedType | None:
     """Of a column as the server describes it; None: the decoder does not know the type."""
+    if number in ARRAYS:
+        return CopiedType(pa.binary(), "bytes", element=TYPES[ARRAYS[number]])
     if number != NUMERIC:
         return TYPES.get(number)
     packed = modifier - 4

@@ -30,7 +30,7 @@ from ingest_strategies.jdbc.sessions.reach import Reach
 log = logging.getLogger(__name__)
 
 LARGE_BYTES = 16 * 1024 * 1024  # below, pg8000's login (0.04 s of CPU) costs as much as decoding saves
-CAST_FORMS = frozenset({"text", "bigint", "unsigned", "money", "sent", "shown"})
+CAST_FORMS = frozenset({"text", "bigint", "unsigned", "money", "sent", "shown", "text list", "shown list"})
 _LENGTH = r"(\(\d+\))?"
 _COMMON = re.compile(
     rf"boolean|smallint|integer|bigint|real|double precision|text|character( varying)?{_LENGTH}|\"char\"|name|bytea|date|uuid|jsonb?"
@@ -49,11 +49,16 @@ def is_decoded(dataset: Dataset, names: Sequence[str]) -> bool:
     if not is_large or not isinstance(forms, dict) or find_spec("numba") is None:
         return False
     return all(
-        forms.get(column.name) in CAST_FORMS
-        or (column.name not in forms and _COMMON.fullmatch(column.source_type) is not None)
-        for column in dataset.columns
-        if column.name in names
+        _is_known(column.source_type, forms.get(column.name)) for column in dataset.columns if column.name in names
     )
+
+
+def _is_known(source_type: str, form: object) -> bool:
+    """`form`: how a column is selected; None: as it is."""
+    if form in CAST_FORMS:
+        return True
+    plain = source_type.removesuffix("[]") if form == "list" else source_type
+    return form in (None, "list") and _COMMON.fullmatch(plain) is not None
 
 
 def has_plain_login(config: PostgresConfig) -> bool:

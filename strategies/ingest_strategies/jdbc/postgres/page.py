@@ -32,6 +32,8 @@ class CopiedType:
     arrow: pa.DataType
     form: str
     change: int = 0
+    element: "CopiedType | None" = None
+    """Of an array, which is decoded after its page: `arrow` is the type of its binary form."""
 
 
 class Page:
