@@ -99,6 +99,11 @@ class Database(Protocol):
         """A table of this session from a query, quick to search by `key` (a quoted name). Ends no transaction."""
         ...
 
+    def index_clause(self, column: str) -> str:
+        """What stands behind the name of a temporary table that is made from a query, so that joins by a column of whole numbers (a
+        quoted name) are quick; nothing where the database joins by hash."""
+        ...
+
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         """The type of a column in `CREATE TABLE`; `sink_type` is that of the type rules."""
         ...

@@ -57,6 +57,9 @@ class StandardSqlDatabase:
         session.execute(f"{self.drop_temporary_sql} {name}")
         session.execute(f"create temporary table {name} as {query}")
 
+    def index_clause(self, column: str) -> str:
+        return ""
+
     def column_type(self, kind: pa.DataType, sink_type: str) -> str:
         return sink_type
 

@@ -152,7 +152,8 @@ class HistoryMerge:
     def load(self, plan: HistoryPlan) -> None:
         """The plan as a temporary table."""
         names = (self.id, self.kind, self.begin, self.end, self.gone)
-        self._create(VALIDITY, f"select {', '.join(names)} from {KNOWN} where 1 = 0")
+        query = f"select {', '.join(names)} from {KNOWN} where 1 = 0"
+        self._create(VALIDITY, query, self._db.index_clause(self.id))
         replaced = [Validity(row, self._begins[position], None, None) for row, position in plan.replaces]
         kinds = [COMING] * len(plan.opens) + [STORED] * len(plan.closes) + [REPLACING] * len(replaced)
         found = [*plan.opens, *plan.closes, *replaced]
@@ -250,9 +251,9 @@ class HistoryMerge:
         name = next(name for name in self._schema.names if self._quoted(name) == quoted_name)
         return self._db.exact(term, self._schema.field(name).type)
 
-    def _create(self, name: str, query: str) -> None:
+    def _create(self, name: str, query: str, index: str = "") -> None:
         self._session.execute(f"{self._db.drop_temporary_sql} {name}")
-        self._session.execute(f"create temporary table {name}{self._db.table_options} as {query}")
+        self._session.execute(f"create temporary table {name}{index}{self._db.table_options} as {query}")
 
     def _quoted(self, name: str) -> str:
         return self._db.quoted(name)

@@ -156,6 +156,11 @@ class MySqlDatabase(StandardSqlDatabase):
         session.execute(f"{self.drop_temporary_sql} {name}")
         session.execute(f"create temporary table {name} (index ({key}({INDEX_CHARS}))){self.table_options} {query}")
 
+    def index_clause(self, column: str) -> str:
+        """MariaDB compares each row of one table with each of the other where neither has an index
+        (https://mariadb.com/docs/server/ha-and-performance/optimization-and-tuning/query-optimizations/block-based-join-algorithms)."""
+        return f" (index ({column}))"
+
     def add_column(self, session: Session, table: str, column: str, kind: str) -> None:
         try:
             super().add_column(session, table, column, kind)
