@@ -5,6 +5,8 @@ A packet is a length of three bytes, a number, and a payload; a payload of 0xfff
 (https://mariadb.com/kb/en/resultset-row/).
 """
 
+import numpy as np
+
 from ingest_strategies.jdbc.machine_code.functions import MachineCode
 
 # The results of `split_rows`, the first four of them without a fault; and `WHOLE`, that of `measure_row` for a complete row.
@@ -123,9 +125,9 @@ def gather_column(wire, starts, lengths, offsets, data, valid):  # type: ignore[
     for row in range(lengths.size):
         length = lengths[row]
         if length >= 0:
-            start = starts[row]
-            for index in range(length):
-                data[filled + index] = wire[start + index]
+            into, source = np.uint64(filled), np.uint64(starts[row])  # without a sign: the bytes are moved together
+            for index in range(np.uint64(length)):
+                data[into + index] = wire[source + index]
             filled += length
             if valid.size:
                 valid[row >> 3] |= 1 << (row & 7)

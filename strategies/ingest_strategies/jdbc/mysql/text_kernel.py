@@ -17,9 +17,9 @@ code = MachineCode(__name__)
 @code.inner
 def digits_at(wire, at, count):  # type: ignore[no-untyped-def]
     """The number that `count` digits make; -1 where they are not all digits."""
-    number = np.int64(0)
-    for index in range(count):
-        digit = np.int64(wire[at + index]) - ZERO
+    number, first = np.int64(0), np.uint64(at)
+    for index in range(np.uint64(count)):
+        digit = np.int64(wire[first + index]) - ZERO
         if digit < 0 or digit > 9:
             return np.int64(-1)
         number = number * 10 + digit
@@ -63,8 +63,8 @@ def parse_whole_numbers(wire, starts, lengths, least, most, values, valid):  # t
         if length == first:
             return 0
         number = np.int64(0)  # never positive: the least int64 has no counterpart
-        for index in range(first, length):
-            digit = np.int64(wire[at + index]) - ZERO
+        for index in range(np.uint64(at + first), np.uint64(at + length)):
+            digit = np.int64(wire[index]) - ZERO
             if digit < 0 or digit > 9 or number < LEAST_TENTH or (number == LEAST_TENTH and digit > 7 + is_negative):
                 return 0
             number = number * 10 - digit
@@ -94,10 +94,10 @@ def parse_decimals(wire, starts, lengths, scale, limit, values, valid):  # type:
         if point <= first or (scale and wire[at + point] != POINT):
             return 0
         number = np.int64(0)
-        for index in range(first, length):
-            if index == point:
+        for index in range(np.uint64(at + first), np.uint64(at + length)):
+            if index == np.uint64(at + point):
                 continue
-            digit = np.int64(wire[at + index]) - ZERO
+            digit = np.int64(wire[index]) - ZERO
             if digit < 0 or digit > 9:
                 return 0
             number = number * 10 + digit
