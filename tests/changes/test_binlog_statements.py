@@ -4,7 +4,7 @@ import pytest
 
 from ingest_strategies.jdbc.mysql.changes.statements import Does, TargetTable, effect_of
 
-TABLE = TargetTable("shop", "orders", aliases=frozenset({("shop", "open_orders")}))
+TABLE = TargetTable("shop", "orders", find_aliases=lambda: frozenset({("shop", "open_orders")}))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
-from tests.changes.binlog_kill_campaign import Campaign as BinlogCampaign
 from tests.changes.kill_campaign import Campaign
+from tests.changes.shared.binlog_kill_campaign import BinlogCampaign
 
 
 @pytest.mark.slow
@@ -33,15 +33,15 @@ def test_killed_runs_of_a_history_of_changes_leave_one_current_row_of_each_key(t
 
 @pytest.mark.slow
 def test_killed_runs_of_mariadb_apply_every_change_once(tmp_path: Path, maria_log: MariaDatabase) -> None:
-    campaign = BinlogCampaign(tmp_path, maria_log, seed=3)
+    campaign = BinlogCampaign(folder=tmp_path, server=maria_log, seed=3, tables=("t", "u"))
     campaign.run(1)
-    assert sum(campaign.kills.values()) == 1
+    assert campaign.kills
 
 
 @pytest.mark.faults
 def test_killed_runs_of_a_long_campaign_of_mariadb_apply_every_change_once(
     tmp_path: Path, maria_log: MariaDatabase
 ) -> None:
-    campaign = BinlogCampaign(tmp_path, maria_log, seed=1)
+    campaign = BinlogCampaign(folder=tmp_path, server=maria_log, seed=1)
     campaign.run(60)
     assert campaign.kills["too late"] < 30

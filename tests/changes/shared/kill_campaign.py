@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ingest_ray.testing.servers import postgres as servers
 from ingest_ray.testing.servers.postgres import Postgres
@@ -59,40 +59,20 @@ class CommonWriter:
             self.session.commit()
 
 
-@dataclass
-class SharedCampaign:
+class AnyWriter(Protocol):
+    def write(self, transactions: int, stop: threading.Event | None = None) -> None: ...
+
+
+@dataclass(kw_only=True)
+class KilledRuns:
+    """Runs of units, of which one process is killed while a writer goes on, whichever database it is."""
+
     folder: Path
-    server: Postgres
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
     rows_compared: int = 0
-    shared_rounds: int = 0
-    """After which one slot was left."""
 
-    def run(self, rounds: int, *, is_loud: bool = False) -> None:
-        chance = random.Random(self.seed)
-        for table in TABLES:
-            self.server.run(of_table(CREATE, table))
-            self.server.run(f"ALTER TABLE {table} ALTER COLUMN big SET STORAGE EXTERNAL")
-        writer = CommonWriter(self.server, chance)
-        with log_world(self.folder, self.server, policy=POLICY) as world:
-            worlds = [replace(world, unit=f"public.{table}", runs=10_000 * at) for at, table in enumerate(TABLES)]
-            for number in range(rounds):
-                writer.write(chance.randint(0, 12))
-                for _ in range(chance.choice((1, 2))):
-                    self.killed_runs(chance.sample(worlds, chance.randint(1, len(worlds))), writer, chance)
-                self.server.run("SELECT pg_log_standby_snapshot()")
-                run = [one for one in worlds if number % 10 == 9 or chance.random() < 0.8]
-                for one in run:
-                    one.run()
-                for one in run:
-                    self.compare(one, number)
-                self.shared_rounds += slots(self.server) == [shared_name(world.endpoint)]
-                if is_loud:
-                    print(number, self.rows_compared, self.shared_rounds, dict(self.kills), flush=True)
-        self.operations = writer.done
-
-    def killed_runs(self, worlds: list[TableWorld], writer: CommonWriter, chance: random.Random) -> None:
+    def killed_runs(self, worlds: list[TableWorld], writer: AnyWriter, chance: random.Random) -> None:
         """In one process, or in two at once of which one is killed."""
         step = f"{chance.choice([*STEPS, *LOG_STEPS, *LOG_STEPS])}@{chance.choice((1, 1, 2, 3))}"
         names = []
@@ -121,6 +101,36 @@ class SharedCampaign:
         if env:
             self.kills[env["INGEST_FAILPOINT"].partition("@")[0] if is_killed else "too late"] += 1
 
+
+@dataclass(kw_only=True)
+class SharedCampaign(KilledRuns):
+    server: Postgres
+    shared_rounds: int = 0
+    """After which one slot was left."""
+
+    def run(self, rounds: int, *, is_loud: bool = False) -> None:
+        chance = random.Random(self.seed)
+        for table in TABLES:
+            self.server.run(of_table(CREATE, table))
+            self.server.run(f"ALTER TABLE {table} ALTER COLUMN big SET STORAGE EXTERNAL")
+        writer = CommonWriter(self.server, chance)
+        with log_world(self.folder, self.server, policy=POLICY) as world:
+            worlds = [replace(world, unit=f"public.{table}", runs=10_000 * at) for at, table in enumerate(TABLES)]
+            for number in range(rounds):
+                writer.write(chance.randint(0, 12))
+                for _ in range(chance.choice((1, 2))):
+                    self.killed_runs(chance.sample(worlds, chance.randint(1, len(worlds))), writer, chance)
+                self.server.run("SELECT pg_log_standby_snapshot()")
+                run = [one for one in worlds if number % 10 == 9 or chance.random() < 0.8]
+                for one in run:
+                    one.run()
+                for one in run:
+                    self.compare(one, number)
+                self.shared_rounds += slots(self.server) == [shared_name(world.endpoint)]
+                if is_loud:
+                    print(number, self.rows_compared, self.shared_rounds, dict(self.kills), flush=True)
+        self.operations = writer.done
+
     def compare(self, world: TableWorld, number: int) -> None:
         table = world.unit.partition(".")[2]
         listed = f"SELECT attname::text FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
@@ -142,7 +152,7 @@ def main() -> None:
     started = next(server)
     with tempfile.TemporaryDirectory() as folder:
         for database in servers.fresh_database(started):
-            campaign = SharedCampaign(Path(folder), database, chosen.seed)
+            campaign = SharedCampaign(folder=Path(folder), server=database, seed=chosen.seed)
             campaign.run(chosen.rounds, is_loud=True)
             print(
                 f"{chosen.rounds} rounds, {campaign.rows_compared} rows compared, {campaign.shared_rounds} of them with one slot"

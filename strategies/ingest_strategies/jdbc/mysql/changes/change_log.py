@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 from pydantic import JsonValue
@@ -28,11 +28,13 @@ from ingest_strategies.jdbc.changes.unit_checks import check_changes
 from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.mysql.catalog import read_column_types
 from ingest_strategies.jdbc.mysql.changes.first_load import PositionedDialect
-from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
+from ingest_strategies.jdbc.mysql.changes.intervals import LogProbe, first_behind_s, look_ahead, read_log_table
 from ingest_strategies.jdbc.mysql.changes.log_reader import read_log
+from ingest_strategies.jdbc.mysql.changes.part_reader import LogTable
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.changes.readiness import diagnose_log
 from ingest_strategies.jdbc.mysql.changes.server import (
+    LogFile,
     LogServer,
     bytes_between,
     check_logged,
@@ -48,17 +50,6 @@ from ingest_strategies.jdbc.planning.scopes import first_load_scopes
 from ingest_strategies.jdbc.reader import read
 
 ALARM_FRACTION = 0.5  # of the time for which the server keeps its log
-ROUND_SLICES = 2  # of `target_slice_bytes`: about how much of the log one round reads
-
-
-@dataclass(frozen=True)
-class LogProbe:
-    """What the log has from the watermark on. `upper`: how far this round reads."""
-
-    lower: LogPosition
-    upper: LogPosition
-    has_changes: bool
-    log_bytes: int
 
 
 class MysqlLog:
@@ -81,16 +72,19 @@ class MysqlLog:
         server = read_server(session)
         check_server(server, spec.endpoint.endpoint_id)
         check_logged(session, server, spec)
-        check_table(session, spec)
+        check_table(session, server, spec)
         return server
 
     def open_log(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> None:
         """Makes nothing at the server: only asks whether its log has what the unit needs."""
-        begun = begun_at(known.get(SEGMENT), spec)
+        state = known.get(SEGMENT)
+        begun = begun_at(state, spec)
+        if state is not None and state.is_loaded:
+            return  # what is behind is read at once
         with self._dialect.open(spec.endpoint) as session:
-            self._check(session, spec)
+            server = self._check(session, spec)
             if begun is not None:
-                require_log(read_log_table(session, spec), begun)
+                first_behind_s(read_log_table(session, spec, server), begun)
 
     def advance_log(self, spec: UnitSpec, known: Mapping[str, SegmentState], readers: LogReaders) -> None:
         """The server lets its log go by itself (`binlog_expire_logs_seconds`)."""
@@ -105,7 +99,7 @@ class MysqlLog:
     def read_log_status(self, spec: UnitSpec, known: Mapping[str, SegmentState]) -> LogStatus:
         begun = begun_at(known.get(SEGMENT), spec)
         with self._dialect.open(spec.endpoint) as session:
-            table = read_log_table(session, spec)
+            table = read_log_table(session, spec, read_server(session)).with_gtids
             kept = sum(file.size_bytes for file in table.files)
             name = f"binary log from {table.files[0].name} on" if table.files else "binary log"
             kept_s = table.server.retention_s
@@ -140,7 +134,7 @@ class MysqlLog:
                 begun = read_visible_end(spec.endpoint, session, server)
                 # A value that a column got before this position is in no change, and the load would not read the column.
                 refuse_columns(spec, unknown_columns(spec, read_column_types(session, spec.dataset)))
-            facts = log_facts(session, spec)
+            facts = log_facts(server, read_files(session))
         note = "the first load; changes are read from this position on"
         horizon = Horizon(
             value=begun.position, method="end of the binary log, as the first snapshot shows it", note=note
@@ -154,14 +148,13 @@ class MysqlLog:
         lower = begun_at(state, spec)
         assert lower is not None
         with self._dialect.open(spec.endpoint) as session:
-            self._check(session, spec)
-            table = read_log_table(session, spec)
-            facts = log_facts(session, spec)
-        lag_bytes = bytes_between(table.files, lower, table.end)
-        if unfinished is not None and unfinished.target.upper is not None:
-            found = LogProbe(lower, LogPosition.parse(unfinished.target.upper), True, lag_bytes)
-        else:
-            found = look_ahead(table, lower, lag_bytes, ROUND_SLICES * spec.policy.target_slice_bytes)
+            table = read_log_table(session, spec, self._check(session, spec))
+            facts = log_facts(table.server, table.files)
+            lag_bytes = bytes_between(table.files, lower, table.end)
+            if unfinished is not None and unfinished.target.upper is not None:
+                found = LogProbe(lower, LogPosition.parse(unfinished.target.upper), True, lag_bytes)
+            else:
+                found = look_ahead(table, lower)
         left = bytes_between(table.files, found.upper, table.end)
         is_unchanged = not found.has_changes and found.upper != lower
         return Probe(
@@ -170,7 +163,7 @@ class MysqlLog:
             horizon=Horizon(value=found.upper.position, method="end of the log", note=f"the log ends at {table.end}"),
             facts={**facts, "lag_bytes": lag_bytes},
             live=found,
-            more_rounds=-(-left // (ROUND_SLICES * spec.policy.target_slice_bytes)),
+            more_rounds=-(-left // table.round_bytes),
             unchanged_until={SEGMENT: found.upper.position} if is_unchanged else None,
         )
 
@@ -211,37 +204,17 @@ def begun_at(state: SegmentState | None, spec: UnitSpec) -> LogPosition | None:
     return begun_position(state, spec, LogPosition.parse)
 
 
-def require_log(table: LogTable, begun: LogPosition) -> None:
-    """Raises `LogGone` where the server does not have the log from this position on."""
-    next(iter(passed_between(table, begun, table.end)), None)
-
-
-def look_ahead(table: LogTable, lower: LogPosition, lag_bytes: int, round_bytes: int) -> LogProbe:
-    """How far a round reads: to the end of the log, or to the end of a transaction behind so many bytes."""
-    is_all = 0 < lag_bytes <= round_bytes
-    has_any, last = False, None
-    for passed in passed_between(table, lower, table.end):
-        has_any = has_any or bool(passed.transaction.items)
-        last = passed
-        if has_any and is_all:
-            return LogProbe(lower, table.end, True, lag_bytes)
-        if has_any and passed.log_bytes >= round_bytes:
-            return LogProbe(lower, passed.position, True, passed.log_bytes)
-    return LogProbe(lower, table.end, has_any, last.log_bytes if last is not None else 0)
-
-
-def oldest_unread_s(session: Session, table: LogTable, begun: LogPosition) -> float | None:
+def oldest_unread_s(session: Session, table: LogTable, begun: LogPosition) -> float:
     """How long ago the oldest transaction was committed that is not read yet; 0 where there is none."""
-    first = next(iter(passed_between(table, begun, table.end)), None)
-    if first is None:
+    first_s = first_behind_s(table, begun)
+    if first_s is None:
         return 0.0
     now_s = float(session.rows("SELECT unix_timestamp(sysdate(6))")[0][0])
-    return max(0.0, round(now_s - first.transaction.at_s, 1))
+    return max(0.0, round(now_s - first_s, 1))
 
 
-def log_facts(session: Session, spec: UnitSpec) -> dict[str, JsonValue]:
+def log_facts(server: LogServer, files: Sequence[LogFile]) -> dict[str, JsonValue]:
     """What the log keeps, for `plan`."""
-    server, files = read_server(session), read_files(session)
     names = (
         "named in the log"
         if server.has_names

@@ -55,6 +55,13 @@ class GtidState:
         else:
             self.last[gtid.domain] = (gtid.number, gtid.server)
 
+    def merge(self, later: "GtidState") -> None:
+        """Adds the transactions of a part of the log that goes on behind this state, or overlaps its end."""
+        self.last.update(later.last)
+        for name, spans in later.sets.items():
+            for first, last in spans:
+                self._add_span(name, first, last)
+
     def has(self, gtid: "Gtid") -> bool:
         if gtid.uuid:
             return any(first <= gtid.number <= last for first, last in self.sets.get(gtid.uuid, []))

@@ -1,33 +1,33 @@
-"""The transactions between two positions: on the server that wrote them by file and offset, on another one by their GTIDs."""
+"""The transactions of a table between two positions, from parts of the log that all units share; how far a round reads."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from ingest_ray.sdk.errors import LogGone, SourceUnavailable
+from ingest_ray.sdk.errors import LogGone
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.catalog import text_literal
-from ingest_strategies.jdbc.mysql.changes.event_stream import (
-    FIRST_OFFSET,
-    FORMAT,
-    RELOAD_HINT,
-    Event,
-    EventStream,
-    open_stream,
-)
+from ingest_strategies.jdbc.mysql.changes.event_stream import FIRST_OFFSET, RELOAD_HINT, Event, EventStream, open_stream
+from ingest_strategies.jdbc.mysql.changes.log_part import LogPart
+from ingest_strategies.jdbc.mysql.changes.log_parts import find_or_read
+from ingest_strategies.jdbc.mysql.changes.part_reader import LogTable, MissingFile, read_part
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.changes.server import (
     TRANSACTIONAL,
-    LogFile,
     LogServer,
+    bytes_between,
     log_gone,
     read_files,
+    read_gtids,
     read_log_end,
-    read_server,
 )
 from ingest_strategies.jdbc.mysql.changes.statements import TargetTable
 from ingest_strategies.jdbc.mysql.changes.transactions import Item, Transaction, TransactionReader
 
+ROUND_SLICES = 2  # of `target_slice_bytes`: about how much of the log one round reads
+Reads = Callable[[LogTable, bool], LogPart]
+"""Reads a part from a table's server, by GTIDs or by file and offset."""
 _ALIASES = (
     "SELECT table_schema, table_name FROM information_schema.views WHERE view_definition LIKE {like}"
     " UNION SELECT event_object_schema, event_object_table FROM information_schema.triggers WHERE action_statement LIKE {like}"
@@ -35,146 +35,139 @@ _ALIASES = (
 
 
 @dataclass(frozen=True)
-class LogTable:
-    """A unit's table on one server, and where that server's log ends now."""
+class LogProbe:
+    """What the log has from the watermark on. `upper`: how far this round reads."""
 
-    spec: UnitSpec
-    server: LogServer
-    target: TargetTable
-    end: LogPosition
-    files: tuple[LogFile, ...]
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A transaction, and the position behind it. `log_bytes`: of the log since the interval's beginning."""
-
-    transaction: Transaction
-    position: LogPosition
+    lower: LogPosition
+    upper: LogPosition
+    has_changes: bool
     log_bytes: int
 
 
-def read_log_table(session: Session, spec: UnitSpec) -> LogTable:
-    server = read_server(session)
+def read_log_table(session: Session, spec: UnitSpec, server: LogServer) -> LogTable:
+    """Asks for what it does not always need later, so the session must stay open meanwhile."""
     facts = spec.dataset.facts
     table = str(facts["table"])
-    like = text_literal("%" + table.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%")
-    aliases = frozenset((str(of), str(name)) for of, name in session.rows(_ALIASES.format(like=like)))
-    target = TargetTable(str(facts["schema"]), table, server.folds_names, aliases)
-    end = read_log_end(spec.endpoint, session, server)
-    return LogTable(spec, server, target, end, tuple(read_files(session)))
+
+    @cache
+    def find_aliases() -> frozenset[tuple[str, str]]:
+        like = text_literal("%" + table.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%")
+        return frozenset((str(of), str(name)) for of, name in session.rows(_ALIASES.format(like=like)))
+
+    target = TargetTable(str(facts["schema"]), table, server.folds_names, find_aliases)
+    end = read_log_end(session, server)
+
+    def read_end_gtids() -> str:
+        return end.gtids or read_gtids(session, server, end.file, end.offset, {})
+
+    files = tuple(read_files(session))
+    return LogTable(spec, server, target, end, files, ROUND_SLICES * spec.policy.target_slice_bytes, read_end_gtids)
 
 
-def passed_between(
+def transactions_between(
     table: LogTable, lower: LogPosition, upper: LogPosition, is_stopping: Callable[[], bool] = lambda: False
-) -> Iterator[Passed]:
-    """Every transaction of the interval, in the order of the log; the same ones each time.
+) -> Iterator[Transaction]:
+    """Those of the interval that concern the table, in the order of the log; the same ones each time.
 
     Raises:
         LogGone: the server does not have them all.
         SourceUnavailable: its log does not reach the upper position yet.
     """
-    if lower == upper:
-        return
-    ids = {position.server_id for position in (lower, upper)}
-    if ids != {table.server.server_id}:
-        yield from _by_gtids(table, lower, upper, is_stopping)
-        return
-    begun = False
-    try:
-        for passed in _by_offsets(table, lower, upper, is_stopping):
-            begun = True
-            yield passed
-    except MissingFile:
-        if lower.file_number > table.end.file_number:  # its GTIDs may have been given to other transactions
-            raise log_gone(table.spec, lower, f"the server began a new log, which is at {table.end}") from None
-        if begun or not lower.gtids:
-            raise
-        yield from _by_gtids(table, lower, upper, is_stopping)
 
-
-class MissingFile(LogGone):
-    """The server does not have a file any more; by their GTIDs, all transactions may be there."""
-
-
-def _by_offsets(
-    table: LogTable, lower: LogPosition, upper: LogPosition, is_stopping: Callable[[], bool]
-) -> Iterator[Passed]:
-    state, read_bytes, is_first = lower.state, 0, True
-    with open_stream(table.spec.endpoint) as stream:
-        stream.begin(lower, is_mariadb=table.server.is_mariadb)
-
-        def events() -> Iterator[Event]:
-            nonlocal read_bytes, is_first
-            for event in _translated(table, lower, stream):
-                if is_stopping():
-                    raise SourceUnavailable(f"{table.spec.unit_id}: reading was stopped")
-                if event.kind == FORMAT and is_first:
-                    is_first = False
-                    if stream.writer != lower.writer:
-                        raise log_gone(
-                            table.spec, lower, "the server has another file of that name: it began a new log"
-                        )
-                read_bytes += len(event.body)
-                if _order(event.file, event.offset) > _order(upper.file, upper.offset):
-                    raise log_gone(table.spec, lower, f"no transaction ends at {upper}")
-                yield event
-                if event.offset == upper.offset and event.file == upper.file:
-                    return
-            raise SourceUnavailable(f"{table.spec.unit_id}: the log does not reach {upper} yet")
-
-        for transaction in _reader(table).read(events()):
-            if transaction.gtid is not None:
-                state.add(transaction.gtid)
-            at = LogPosition(transaction.file, transaction.offset, stream.writer, str(state))
-            yield Passed(transaction, at, read_bytes)
-
-
-def _translated(table: LogTable, lower: LogPosition, stream: EventStream) -> Iterator[Event]:
-    """The stream's events; where it lacks the first file, `MissingFile`."""
-    try:
-        yield from stream.events()
-    except LogGone as error:
-        is_file = "find first log file" in error.message
-        kind = MissingFile if is_file else LogGone
-        raise kind(f"{table.spec.unit_id}: the log is gone from {lower} on: {error.message}", hint=error.hint) from None
-
-
-def _order(file: str, offset: int) -> tuple[int, int]:
-    return LogPosition(file, offset, "").file_number, offset
-
-
-def _by_gtids(
-    table: LogTable, lower: LogPosition, upper: LogPosition, is_stopping: Callable[[], bool]
-) -> Iterator[Passed]:
-    below, until, read_bytes = lower.state, upper.state, 0
-    if not below or not until:
-        raise log_gone(table.spec, lower, "another server answers, and the position has no GTIDs")
-    if not table.end.state.covers(below):
-        raise log_gone(table.spec, lower, f"the server has the transactions up to {table.end.gtids or 'none'} only")
-    if below.covers(until):
-        return
-    with open_stream(table.spec.endpoint) as stream:
-        stream.begin(lower, by_gtids=True, is_mariadb=table.server.is_mariadb)
-
-        def events() -> Iterator[Event]:
-            nonlocal read_bytes
-            for event in _translated(table, lower, stream):
-                if is_stopping():
-                    raise SourceUnavailable(f"{table.spec.unit_id}: reading was stopped")
-                read_bytes += len(event.body)
-                yield event
-
-        for transaction in _reader(table).read(events()):
-            gtid = transaction.gtid
-            if gtid is None or below.has(gtid) or not until.has(gtid):
-                continue
-            below.add(gtid)
-            at = LogPosition(transaction.file, transaction.offset, stream.writer, str(below))
-            yield Passed(transaction, at, read_bytes)
-            if below.covers(until):
+    def events() -> Iterator[Event]:
+        at = lower
+        while at != upper:
+            part = part_from(table, at, upper, is_stopping)
+            yield from part.events(table.target, at, upper)
+            at = upper if part.by_gtids else part.upper_from(at)
+            if at.number >= upper.number:
                 return
-    raise log_gone(table.spec, lower, f"the server has no transactions up to {upper.gtids}")
+
+    yield from _reader(table).read(events())
+
+
+def part_from(
+    table: LogTable,
+    at: LogPosition,
+    upper: LogPosition | None = None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> LogPart:
+    """See `find_or_read`: by file and offset where the server wrote the position and has the file, else by GTIDs."""
+
+    def reads(on: LogTable, by_gtids: bool) -> LogPart:
+        return find_or_read(on, at, upper, by_gtids=by_gtids, is_stopping=is_stopping)
+
+    return _by_offsets_or_gtids(table, at, upper or at, reads)
+
+
+def _by_offsets_or_gtids(table: LogTable, at: LogPosition, upper: LogPosition, reads: Reads) -> LogPart:
+    if {at.server_id, upper.server_id} != {table.server.server_id}:
+        return reads(table.with_gtids, True)
+    try:
+        return reads(table, False)
+    except MissingFile:
+        if at.file_number > table.end.file_number:  # its GTIDs may have been given to other transactions
+            raise log_gone(table.spec, at, f"the server began a new log, which is at {table.end}") from None
+        if not at.gtids:
+            raise
+        return reads(table.with_gtids, True)
+
+
+def look_ahead(table: LogTable, lower: LogPosition) -> LogProbe:
+    """How far a round reads: to the end of the log, or to the end of a transaction behind `round_bytes`, with the parts that lie between.
+    What has no change of the table is passed first."""
+    _require_log_until(table, lower)
+    at, passed_bytes, has_changes = lower, 0, False
+    while not is_at_end(table, at) and not (has_changes and passed_bytes >= table.round_bytes):
+        part = part_from(table, at)
+        has_more = has_changes or any(one.items for one in transactions_of(part, table, at))
+        if has_more and not has_changes and passed_bytes >= table.round_bytes:
+            break
+        after = part.upper_from(at)
+        has_changes = has_more
+        passed_bytes += part.log_bytes if part.by_gtids else bytes_between(table.files, at, after)
+        at = after
+    return LogProbe(lower, at, has_changes, passed_bytes)
+
+
+def transactions_of(part: LogPart, table: LogTable, lower: LogPosition) -> Iterator[Transaction]:
+    """Those of a part behind a position that concern the table."""
+    return _reader(table).read(part.events(table.target, lower, part.upper))
+
+
+def is_at_end(table: LogTable, at: LogPosition) -> bool:
+    """Whether nothing is behind the position, or less than nothing: another unit may have read further since the end was looked at."""
+    return _beyond(table, at) >= 0
+
+
+def _require_log_until(table: LogTable, lower: LogPosition) -> None:
+    if _beyond(table, lower) > 0:
+        raise log_gone(table.spec, lower, f"the server began a new log, or lost the end of it: it ends at {table.end}")
+
+
+def _beyond(table: LogTable, at: LogPosition) -> int:
+    """How far a position is behind the end of the log; negative where it is below it, or not in this server's log."""
+    end = table.end
+    if at.server_id != table.server.server_id or at.file_number < end.file_number:
+        return -1
+    if at.file_number == end.file_number:
+        return at.offset - end.offset if at.file == end.file else -1
+    return 1
+
+
+def first_behind_s(table: LogTable, lower: LogPosition) -> int | None:
+    """When the first transaction behind the position was committed; None: there is none.
+
+    Raises:
+        LogGone: the server does not have the log from the position on.
+    """
+    _require_log_until(table, lower)
+    if is_at_end(table, lower):
+        return None
+    part = _by_offsets_or_gtids(
+        table, lower, lower, lambda on, by_gtids: read_part(on, lower, by_gtids=by_gtids, most_bytes=0)
+    )
+    return part.first_at_s
 
 
 def _reader(table: LogTable) -> TransactionReader:

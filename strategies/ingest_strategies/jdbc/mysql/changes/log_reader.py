@@ -23,10 +23,17 @@ from ingest_strategies.jdbc.dialect import Dialect, Session
 from ingest_strategies.jdbc.mysql.catalog import read_column_types
 from ingest_strategies.jdbc.mysql.changes.character_sets import CharacterSets
 from ingest_strategies.jdbc.mysql.changes.event_stream import RELOAD_HINT
-from ingest_strategies.jdbc.mysql.changes.intervals import LogTable, passed_between, read_log_table
+from ingest_strategies.jdbc.mysql.changes.intervals import (
+    is_at_end,
+    part_from,
+    read_log_table,
+    transactions_between,
+    transactions_of,
+)
+from ingest_strategies.jdbc.mysql.changes.part_reader import LogTable
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.changes.rows import FULL_METADATA, RowDecoder
-from ingest_strategies.jdbc.mysql.changes.server import read_log_end
+from ingest_strategies.jdbc.mysql.changes.server import read_server
 from ingest_strategies.jdbc.values.wire_text import parse_text
 
 
@@ -36,7 +43,9 @@ def read_log(dialect: Dialect, spec: UnitSpec, piece: Slice, context: ReadContex
     writer = RowWriter(spec, context, columns, lambda field: parse_text)
     with dialect.open(spec.endpoint) as session:
         dialect.check_columns(session, spec.dataset, columns.names)
-        log = TableChanges(read_log_table(session, spec), RowDecoder(spec.dataset, CharacterSets(session)))
+        log = TableChanges(
+            read_log_table(session, spec, read_server(session)), RowDecoder(spec.dataset, CharacterSets(session))
+        )
         changes = log.between(piece, context)
         if spec.write_mode is WriteMode.APPEND:
             for part in in_batches(change_row(order, change) for change in changes):
@@ -65,17 +74,21 @@ class TableChanges:
         assert piece.interval.lower is not None
         assert piece.interval.upper is not None
         lower, self.upper = LogPosition.parse(piece.interval.lower), LogPosition.parse(piece.interval.upper)
-        for passed in passed_between(self.table, lower, self.upper, context.is_stopping):
-            yield from self.decoder.changes(passed.transaction)
-            self._note(passed.transaction.is_altered)
+        for transaction in transactions_between(self.table, lower, self.upper, context.is_stopping):
+            yield from self.decoder.changes(transaction)
+            self._note(transaction.is_altered)
 
     def _note(self, is_altered: bool) -> None:
         self.is_altered = self.is_altered or (is_altered and self.decoder.is_unnamed)
 
-    def follow(self, end: LogPosition) -> None:
-        """What was altered after the interval: the catalog's columns are those of now."""
-        for passed in passed_between(self.table, self.upper, end):
-            self._note(passed.transaction.is_altered or "truncate" in passed.transaction.items)
+    def follow(self, table: LogTable) -> None:
+        """What was altered after the interval: the catalog's columns are those of now. `table`: the log as it ends now."""
+        at = self.upper
+        while not is_at_end(table, at):
+            part = part_from(table, at)
+            for transaction in transactions_of(part, table, at):
+                self._note(transaction.is_altered or "truncate" in transaction.items)
+            at = part.upper_from(at)
 
 
 def refuse_changed_table(
@@ -90,7 +103,7 @@ def refuse_changed_table(
     spec = log.table.spec
     dialect.check_columns(session, spec.dataset, names)
     if log.decoder.is_unnamed:
-        log.follow(read_log_end(spec.endpoint, session, log.table.server))
+        log.follow(read_log_table(session, spec, log.table.server))
     if log.is_altered:
         raise LogGone(
             f"{spec.unit_id}: the log is gone: the table was altered, and the log does not name the columns of the rows before that",

@@ -13,6 +13,7 @@ from ingest_strategies.jdbc.mysql.changes.server import (
     check_server,
     read_log_end,
     read_server,
+    read_writer,
 )
 
 SHORT_RETENTION_S = 86_400
@@ -40,7 +41,7 @@ def _missing(session: Session, server: LogServer, endpoint: Endpoint) -> Iterato
         yield error.message.removeprefix(f"{endpoint.endpoint_id}: "), error.hint
         return
     try:
-        read_log_end(endpoint, session, server)
+        read_writer(endpoint, read_log_end(session, server).file)
     except IngestError as error:
         yield f"the user may not read the log ({error.message})", GRANT
     if not server.is_mariadb and not may_reload(session):

@@ -96,7 +96,7 @@ def check_server(server: LogServer, endpoint_id: str) -> None:
             )
 
 
-def check_table(session: Session, spec: UnitSpec) -> None:
+def check_table(session: Session, server: LogServer, spec: UnitSpec) -> None:
     """Raises `ModeUnsupported` for a table of which the log does not have every change."""
     facts = spec.dataset.facts
     engine = str(facts.get("engine"))
@@ -104,7 +104,7 @@ def check_table(session: Session, spec: UnitSpec) -> None:
         raise ModeUnsupported(
             f"{spec.unit_id}: the log does not have every change of a table of engine '{engine}'", hint="run_mode: FULL or INCREMENTAL"
         )  # fmt: skip
-    refuse_binary_json(session, spec)
+    refuse_binary_json(server, spec)
     schema, table = (text_literal(str(facts[name])) for name in ("schema", "table"))
     rows = session.rows(_CASCADES.format(schema=schema, table=table))
     if rows and not spec.policy.allow_lossy:
@@ -131,12 +131,12 @@ def check_logged(session: Session, server: LogServer, spec: UnitSpec) -> None:
         )
 
 
-def refuse_binary_json(session: Session, spec: UnitSpec) -> None:
+def refuse_binary_json(server: LogServer, spec: UnitSpec) -> None:
     """MySQL's JSON is in the log in a form of its own; MariaDB's is text."""
     kinds = spec.dataset.facts.get("types")
     names = schema_of(spec.dataset, spec.policy.columns or None).names
     found = [name for name in names if isinstance(kinds, dict) and kinds.get(name) == "json"]
-    if found and not read_server(session).is_mariadb:
+    if found and not server.is_mariadb:
         raise ModeUnsupported(
             f"{spec.unit_id}: column '{found[0]}': JSON of MySQL is not read from the log",
             hint="policy exclude_columns",
@@ -185,10 +185,11 @@ def read_gtids(session: Session, server: LogServer, file: str, offset: int, stat
     return str(GtidState.parse(str(found or "")))
 
 
-def read_log_end(endpoint: Endpoint, session: Session, server: LogServer) -> LogPosition:
+def read_log_end(session: Session, server: LogServer) -> LogPosition:
+    """Who wrote the file is not known, nor are MariaDB's GTIDs: it looks for them in the whole file."""
     status = read_status(session)
-    file, offset = status["file"], int(status["position"])
-    return LogPosition(file, offset, read_writer(endpoint, file), read_gtids(session, server, file, offset, status))
+    gtids = "" if server.is_mariadb else read_gtids(session, server, "", 0, status)
+    return LogPosition(status["file"], int(status["position"]), "", gtids)
 
 
 def read_visible_end(endpoint: Endpoint, session: Session, server: LogServer) -> LogPosition:

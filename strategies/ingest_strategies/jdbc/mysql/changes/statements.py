@@ -2,9 +2,10 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 _TOKEN = re.compile(
     r"(?P<code>/\*M?!\d*|\*/)|(?P<comment>/\*.*?\*/|--(?=\s|\Z)[^\n]*|\#[^\n]*)|(?P<quoted>`(?:[^`]|``)*`)"
@@ -12,6 +13,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _CHANGES_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL", "DO", "SELECT", "MERGE", "IMPORT", "HANDLER"})  # fmt: skip
+_DEFINES = frozenset({"TRUNCATE", "DROP", "CREATE", "RENAME", "ALTER", "XA"})
 
 
 class Does(Enum):
@@ -60,13 +62,13 @@ class Token:
 
 @dataclass(frozen=True)
 class TargetTable:
-    """`folds`: the server does not distinguish case in names (`lower_case_table_names`). `aliases`: views of the table, and tables whose
-    triggers name it, with their schemas."""
+    """`folds`: the server does not distinguish case in names (`lower_case_table_names`). `find_aliases`: finds views of the table, and tables
+    whose triggers name it, with their schemas."""
 
     schema: str
     table: str
     folds: bool = False
-    aliases: frozenset[tuple[str, str]] = frozenset()
+    find_aliases: Callable[[], frozenset[tuple[str, str]]] = frozenset
 
     def _same(self, one: str, other: str) -> bool:
         return one == other or (self.folds and one.casefold() == other.casefold())
@@ -79,7 +81,7 @@ class TargetTable:
 
     def is_named(self, tokens: Sequence[Token], schema: str) -> bool:
         """Whether a statement has a name of the table in it, as `t` or as `schema.t`."""
-        known = [(self.schema, self.table), *self.aliases]
+        known = [(self.schema, self.table), *self.find_aliases()]
         return any(
             self._same(name, table) and self._same(owner, of)
             for owner, name in names_in(tokens, schema)
@@ -96,7 +98,8 @@ def names_in(tokens: Sequence[Token], schema: str) -> Iterator[tuple[str, str]]:
             yield schema, token.name
 
 
-def tokens_of(text: str) -> list[Token]:
+@lru_cache(maxsize=1)  # a statement is looked at for several questions, one after the other
+def tokens_of(text: str) -> Sequence[Token]:
     """Without comments; what the server runs of a comment is in. In front of it may be `SET STATEMENT ... FOR`."""
     found = [
         Token(match.lastgroup, match[0])
@@ -137,6 +140,12 @@ def effect_of(text: str, schema: str, target: TargetTable) -> Effect:
         case _ if first in _CHANGES_ROWS:
             return Effect(Does.WRITE if target.is_named(tokens, schema) else Does.NOTHING)
     return Effect(Does.NOTHING)
+
+
+def concerns_tables(text: str) -> bool:
+    """Whether a statement may do something to a table, whichever it is; ends of transactions do not count, but those of XA."""
+    tokens = tokens_of(text)
+    return bool(tokens) and tokens[0].text.upper() in _DEFINES | _CHANGES_ROWS
 
 
 def _rollback(tokens: Sequence[Token]) -> Effect:

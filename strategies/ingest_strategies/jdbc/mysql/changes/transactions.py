@@ -22,6 +22,8 @@ INCIDENT, PARTIAL_UPDATE, PAYLOAD = 26, 39, 40
 MYSQL_GTID, MYSQL_ANONYMOUS, MARIADB_GTID, START_ENCRYPTION = 33, 34, 162, 164
 MYSQL_TAGGED_GTID = 42
 MARIADB_QUERY_COMPRESSED = 165
+GTIDS = frozenset({MARIADB_GTID, MYSQL_GTID, MYSQL_ANONYMOUS, MYSQL_TAGGED_GTID})
+STATEMENTS = frozenset({QUERY, MARIADB_QUERY_COMPRESSED})
 STANDALONE, PREPARED = 1, 64
 RowKind = Literal["insert", "update", "delete"]
 ROWS: dict[int, tuple[RowKind, int, bool]] = {  # kind of change, version of the event, is compressed
@@ -91,17 +93,18 @@ class TransactionReader:
         """Every transaction, also those without a change of the table."""
         for event in events:
             for one in unpacked(event):
-                ended = self._apply(one)
+                ended = self.apply(one)
                 if ended is not None:
                     yield ended
 
-    def _apply(self, event: Event) -> Transaction | None:
+    def apply(self, event: Event) -> Transaction | None:
+        """The transaction that ends with this event; it is not a compressed one."""
         kind = event.kind
         if kind == TABLE_MAP:
             self._note_map(event.body)
         elif kind in ROWS:
             self._note_rows(event)
-        elif kind in (QUERY, MARIADB_QUERY_COMPRESSED):
+        elif kind in STATEMENTS:
             return self._note_statement(event)
         elif kind == XID:
             return self._end(event)

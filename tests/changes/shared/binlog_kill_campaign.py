@@ -1,25 +1,22 @@
-"""Runs that are killed at any step while a writer inserts, updates, deletes, truncates and alters a table of MariaDB; after each round
-every row is compared.
+"""Runs of three units of one MariaDB that are killed at any step while a writer inserts, updates, deletes, truncates and alters their tables in
+common transactions; units are also run alone, several at once, or not for some rounds. After each round every row of every table is compared.
 
-`python -m tests.changes.binlog_kill_campaign --rounds 60 --seed 1` starts a MariaDB of its own.
+`python -m tests.changes.shared.binlog_kill_campaign --rounds 100 --seed 1` starts a MariaDB of its own.
 """
 
 import argparse
-import os
 import random
-import signal
 import tempfile
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
 from ingest_ray.testing.servers.mariadb import MariaDatabase, fresh_database, running_server
-from tests import forks
 from tests.changes.binlog_world import LOG_OPTIONS, binlog_world
-from tests.changes.kill_campaign import LOG_STEPS
-from tests.run.test_killed import STEPS
+from tests.changes.shared.kill_campaign import TABLES, KilledRuns, of_table
 from tests.verify.table_world import TableWorld, counts
 
 OPERATIONS = {
@@ -46,30 +43,43 @@ CREATE = "CREATE TABLE t (id bigint PRIMARY KEY, name varchar(60), total decimal
 
 
 @dataclass
-class Writer:
-    """Changes the table at random, in transactions of one to five statements."""
+class CommonWriter:
+    """Changes the tables at random, in transactions of one to five statements, of which each is of any table."""
 
     server: MariaDatabase
     random: random.Random
+    tables: Sequence[str]
     done: Counter[str] = field(default_factory=Counter)
-    columns: int = 0
-    next_id: int = 2
 
     def __post_init__(self) -> None:
         self.session = self.server.server.connect(self.server.name)
         self.session.autocommit(False)
+        self.writers = {
+            table: Writer(self.random, [one for one in self.tables if one != table]) for table in self.tables
+        }
 
     def write(self, transactions: int, stop: threading.Event | None = None) -> None:
         for _ in range(transactions):
             if stop is not None and stop.is_set():
                 return
             for _ in range(self.random.choice((1, 1, 1, 2, 5))):
+                table = self.random.choice(self.tables)
                 (operation,) = self.random.choices(list(OPERATIONS), list(OPERATIONS.values()))
                 self.done[operation] += 1
-                for statement in self.statements(operation):
+                for statement in self.writers[table].statements(operation):
                     with self.session.cursor() as cursor:
-                        cursor.execute(statement)
+                        cursor.execute(of_table(statement, table))
             self.session.commit()
+
+
+@dataclass
+class Writer:
+    """The statements of one table, which they call `t`."""
+
+    random: random.Random
+    others: Sequence[str]
+    columns: int = 0
+    next_id: int = 2
 
     def statements(self, operation: str) -> list[str]:
         some = f"id % {self.random.randint(3, 40)} = 0 ORDER BY id LIMIT {self.random.randint(1, 4)}"
@@ -110,6 +120,7 @@ class Writer:
                 return [
                     "COMMIT",
                     f"XA START {name}",
+                    *(f"UPDATE {other} SET small = 3 WHERE {some}" for other in self.others),
                     self.insert(2),
                     f"XA END {name}",
                     f"XA PREPARE {name}",
@@ -121,10 +132,10 @@ class Writer:
                 return ["TRUNCATE t", self.insert(5)]
             case "recreate":
                 return [
-                    "CREATE TABLE u LIKE t",
+                    "CREATE TABLE spare LIKE t",
                     "DROP TABLE t",
-                    "CREATE TABLE t LIKE u",
-                    "DROP TABLE u",
+                    "CREATE TABLE t LIKE spare",
+                    "DROP TABLE spare",
                     self.insert(5),
                 ]
             case "add column":
@@ -158,54 +169,47 @@ class Writer:
         )
 
 
-@dataclass
-class Campaign:
-    folder: Path
+@dataclass(kw_only=True)
+class BinlogCampaign(KilledRuns):
     server: MariaDatabase
-    seed: int
-    kills: Counter[str] = field(default_factory=Counter)
-    rows_compared: int = 0
+    tables: Sequence[str] = TABLES
 
     def run(self, rounds: int, *, is_loud: bool = False) -> None:
         chance = random.Random(self.seed)
-        self.server.run(CREATE)
-        writer = Writer(self.server, chance)
+        for table in self.tables:
+            self.server.run(of_table(CREATE, table))
+        writer = CommonWriter(self.server, chance, self.tables)
         world = binlog_world(self.folder, self.server, policy={"target_slice_bytes": 65536})
+        worlds = [
+            replace(world, unit=f"{self.server.name}.{table}", runs=10_000 * at) for at, table in enumerate(self.tables)
+        ]
         for number in range(rounds):
             writer.write(chance.randint(0, 12))
-            self.killed_run(world, writer, chance)
-            world.run()
-            self.compare(world, number)
+            for _ in range(chance.choice((1, 2))):
+                self.killed_runs(chance.sample(worlds, chance.randint(1, len(worlds))), writer, chance)
+            run = [one for one in worlds if number % 10 == 9 or chance.random() < 0.8]
+            for one in run:
+                one.run()
+            for one in run:
+                self.compare(one, number)
             if is_loud:
                 print(number, self.rows_compared, dict(self.kills), flush=True)
         self.operations = writer.done
 
-    def killed_run(self, world: TableWorld, writer: Writer, chance: random.Random) -> None:
-        step = f"{chance.choice([*STEPS, *LOG_STEPS])}@{chance.choice((1, 1, 2, 3))}"
-        order = self.folder / "order.json"
-        order.write_text(world.order().model_dump_json())
-        stop = threading.Event()
-        writing = threading.Thread(target=writer.write, args=(60, stop))
-        writing.start()
-        done = forks.run_module("tests.run.run_process", str(order), env=os.environ | {"INGEST_FAILPOINT": step})
-        stop.set()
-        writing.join()
-        is_killed = done.returncode == -signal.SIGKILL
-        assert is_killed or done.returncode == 0, done.stdout + done.stderr
-        self.kills[step.partition("@")[0] if is_killed else "too late"] += 1
-
     def compare(self, world: TableWorld, number: int) -> None:
-        expected = self.server.run("SELECT * FROM t ORDER BY id")
+        table = world.unit.partition(".")[2]
+        expected = self.server.run(f"SELECT * FROM {table} ORDER BY id")
         names = list(expected[0]) if expected else []
         found = sorted(world.rows(), key=lambda row: row["id"])
         rows = [{name: row.get(name) for name in names} for row in found]
         for row in rows:
             row["at"] = row["at"].replace(tzinfo=None) if row["at"] is not None else None
         differing = [pair for pair in zip_longest(rows, expected) if pair[0] != pair[1]]
-        assert not differing, f"round {number} of seed {self.seed}: {len(differing)} rows differ, first {differing[0]}"
+        where = f"round {number} of seed {self.seed}: {table}"
+        assert not differing, f"{where}: {len(differing)} rows differ, first {differing[0]}"
         self.rows_compared += len(found)
         report = world.verify(with_values=True)
-        assert counts(report) == (0, 0, 0, 0), (number, self.seed, report)
+        assert counts(report) == (0, 0, 0, 0), (where, report)
 
 
 def main() -> None:
@@ -214,7 +218,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_server(*LOG_OPTIONS) as server:
-        campaign = Campaign(Path(folder), fresh_database(server), chosen.seed)
+        campaign = BinlogCampaign(folder=Path(folder), server=fresh_database(server), seed=chosen.seed)
         campaign.run(chosen.rounds, is_loud=True)
         print(f"{chosen.rounds} rounds, {campaign.rows_compared} rows compared; killed at {dict(campaign.kills)}")
         print(f"the writer: {dict(campaign.operations)}")
