@@ -17,6 +17,14 @@ from pymysql.protocol import MysqlPacket
 from ingest_ray.sdk.errors import IngestError, LogGone, SourceError, SourceUnavailable
 from ingest_ray.sdk.types import Endpoint
 from ingest_strategies.jdbc.config import parse_config
+from ingest_strategies.jdbc.mysql.changes.event_kinds import (
+    FORMAT,
+    HEARTBEAT,
+    HEARTBEAT_2,
+    IGNORABLE,
+    KNOWN,
+    ROTATE,
+)
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 from ingest_strategies.jdbc.mysql.error_codes import ERROR_CODES
@@ -28,7 +36,6 @@ DUMP, DUMP_GTID = 0x12, 0x1E
 NON_BLOCKING = 1
 FIRST_OFFSET = 4
 LARGEST_START = 2**32 - 1  # the command has four bytes for it
-ROTATE, FORMAT, HEARTBEAT, HEARTBEAT_2 = 4, 15, 27, 41
 ARTIFICIAL = 0x20
 HEADER_BYTES, CHECKSUM_BYTES = 19, 4
 CANNOT_SERVE = 1236  # ER_MASTER_FATAL_ERROR_READING_BINLOG
@@ -119,6 +126,8 @@ class EventStream:
             self._offset = end + (self._offset - end + 2**31 >> 32 << 32)  # the header has 32 bits of it
         if kind == ROTATE:
             self._file, self._offset = body[8:].decode(), int.from_bytes(body[:8], "little")
+        if kind not in KNOWN:
+            require_known(kind, flags, self._file, self._offset)
         return Event(kind, at_s, server_id, self._file, self._offset, body)
 
     def _note_format(self, data: bytes) -> None:
@@ -143,6 +152,15 @@ def dump_by_sets(start: LogPosition) -> bytes:
             encoded += Struct("<QQ").pack(first, last + 1)
     head = Struct("<HII").pack(NON_BLOCKING | 0x04, 0, 0) + Struct("<QI").pack(FIRST_OFFSET, len(encoded))
     return head + encoded
+
+
+def require_known(kind: int, flags: int, file: str, offset: int) -> None:
+    """Raises `SourceError` for an event that may have rows, and of which nothing is known."""
+    if kind not in KNOWN and not flags & IGNORABLE:
+        raise SourceError(
+            f"the log has an event of kind {kind} at {file}:{offset}, which is not known",
+            hint="a newer version of ingest_ray, or run_mode: INCREMENTAL",
+        )
 
 
 def has_right_checksum(data: bytes) -> bool:

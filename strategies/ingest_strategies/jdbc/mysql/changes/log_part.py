@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from struct import Struct
 
 from ingest_strategies.jdbc.changes.log_spool import LogSpool, SpooledSequence
-from ingest_strategies.jdbc.mysql.changes.event_stream import FORMAT, Event, EventStream
+from ingest_strategies.jdbc.mysql.changes.event_kinds import (
+    FORMAT,
+    GTIDS,
+    INCIDENT,
+    PARTIAL_UPDATE,
+    ROWS,
+    STATEMENTS,
+    TABLE_MAP,
+    XA_PREPARE,
+    XID,
+)
+from ingest_strategies.jdbc.mysql.changes.event_stream import Event, EventStream
 from ingest_strategies.jdbc.mysql.changes.gtids import GtidState
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.changes.statements import (
@@ -20,14 +31,6 @@ from ingest_strategies.jdbc.mysql.changes.statements import (
 )
 from ingest_strategies.jdbc.mysql.changes.table_map import table_id_of, table_name_of
 from ingest_strategies.jdbc.mysql.changes.transactions import (
-    GTIDS,
-    INCIDENT,
-    PARTIAL_UPDATE,
-    ROWS,
-    STATEMENTS,
-    TABLE_MAP,
-    XA_PREPARE,
-    XID,
     Transaction,
     TransactionReader,
     statement_of,
@@ -130,13 +133,13 @@ class LogPart:
 class LogDivision:
     """Divides the events of a log among the tables of a part.
 
-    `wanted`: the table for which it is read. Where the part is larger than `most_bytes`, which only a transaction of that size makes it,
+    `wanted`: the table for which it is read, and `what` that is, for messages. Where the part is larger than `most_bytes`, which only a transaction of that size makes it,
     other tables are left out. `schemas`: in lower case, those of the endpoint; empty: all but the server's own.
     """
 
-    def __init__(self, part: LogPart, wanted: TargetTable, schemas: frozenset[str], most_bytes: int) -> None:
+    def __init__(self, part: LogPart, wanted: TargetTable, what: str, schemas: frozenset[str], most_bytes: int) -> None:
         self._part, self._wanted, self._schemas, self._most_bytes = part, wanted, schemas, most_bytes
-        self._boundaries = TransactionReader(_NOWHERE, "", refuses=False)
+        self._boundaries = TransactionReader(_NOWHERE, what, refuses=False)
         self._ordinal = 0
         self._begin: list[bytes] = []
         """What the transaction begins with, for each sequence that it gets into."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from ingest_ray.sdk.errors import LogGone, SourceError, SourceUnavailable
 from ingest_ray.sdk.types import UnitSpec
 from ingest_strategies.jdbc.config import parse_config
-from ingest_strategies.jdbc.mysql.changes.event_stream import FORMAT, Event, EventStream, open_stream
+from ingest_strategies.jdbc.mysql.changes.event_kinds import FORMAT, GTIDS
+from ingest_strategies.jdbc.mysql.changes.event_stream import Event, EventStream, open_stream
 from ingest_strategies.jdbc.mysql.changes.log_part import LogDivision, LogPart
 from ingest_strategies.jdbc.mysql.changes.positions import OFFSET_BITS, LogPosition
 from ingest_strategies.jdbc.mysql.changes.server import LogFile, LogServer, log_gone, read_writer
 from ingest_strategies.jdbc.mysql.changes.statements import TargetTable
-from ingest_strategies.jdbc.mysql.changes.transactions import GTIDS, gtid_of
+from ingest_strategies.jdbc.mysql.changes.transactions import gtid_of
 from ingest_strategies.jdbc.mysql.config import MysqlConfig
 
 LARGEST_PART = 4  # of what a round reads: above it, which one large transaction makes, a part has one table only
@@ -56,7 +57,7 @@ def read_part(
         SourceUnavailable: its log does not reach the upper position yet, or reading was stopped.
     """
     part = LogPart(lower, by_gtids=by_gtids)
-    division = LogDivision(part, table.target, _schemas(table), LARGEST_PART * table.round_bytes)
+    division = LogDivision(part, table.target, table.spec.unit_id, _schemas(table), LARGEST_PART * table.round_bytes)
     most_bytes = table.round_bytes if most_bytes is None else most_bytes
     reading = ReadingByGtids(table, lower, upper) if by_gtids else ReadingByOffsets(table, lower, upper)
     if (at_once := reading.reached(None, "")) is not None:

@@ -12,7 +12,8 @@ from ingest_ray.sdk.errors import ConfigError, IngestError, LogGone, ModeUnsuppo
 from ingest_ray.sdk.types import Endpoint, UnitSpec
 from ingest_strategies.jdbc.dialect import Session
 from ingest_strategies.jdbc.mysql.catalog import text_literal
-from ingest_strategies.jdbc.mysql.changes.event_stream import FIRST_OFFSET, FORMAT, RELOAD_HINT, open_stream
+from ingest_strategies.jdbc.mysql.changes.event_kinds import FORMAT
+from ingest_strategies.jdbc.mysql.changes.event_stream import FIRST_OFFSET, RELOAD_HINT, open_stream
 from ingest_strategies.jdbc.mysql.changes.gtids import GtidState
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 from ingest_strategies.jdbc.mysql.row_origin import named_rows, read_row_origin

@@ -12,26 +12,30 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from ingest_ray.sdk.errors import LogGone, SourceError
-from ingest_strategies.jdbc.mysql.changes.event_stream import HEADER_BYTES, RELOAD_HINT, Event
+from ingest_strategies.jdbc.mysql.changes.event_kinds import (
+    EXECUTE_LOAD,
+    GTIDS,
+    INCIDENT,
+    MARIADB_GTID,
+    MARIADB_QUERY_COMPRESSED,
+    MYSQL_ANONYMOUS,
+    MYSQL_TAGGED_GTID,
+    PARTIAL_UPDATE,
+    PAYLOAD,
+    QUERY,
+    ROWS,
+    STATEMENTS,
+    TABLE_MAP,
+    XA_PREPARE,
+    XID,
+    RowKind,
+)
+from ingest_strategies.jdbc.mysql.changes.event_stream import HEADER_BYTES, RELOAD_HINT, Event, require_known
 from ingest_strategies.jdbc.mysql.changes.gtids import Gtid
 from ingest_strategies.jdbc.mysql.changes.statements import Does, Effect, TargetTable, effect_of
 from ingest_strategies.jdbc.mysql.changes.table_map import packed_int, table_id_of, table_name_of
 
-QUERY, XID, TABLE_MAP, XA_PREPARE = 2, 16, 19, 38
-INCIDENT, PARTIAL_UPDATE, PAYLOAD = 26, 39, 40
-MYSQL_GTID, MYSQL_ANONYMOUS, MARIADB_GTID, START_ENCRYPTION = 33, 34, 162, 164
-MYSQL_TAGGED_GTID = 42
-MARIADB_QUERY_COMPRESSED = 165
-GTIDS = frozenset({MARIADB_GTID, MYSQL_GTID, MYSQL_ANONYMOUS, MYSQL_TAGGED_GTID})
-STATEMENTS = frozenset({QUERY, MARIADB_QUERY_COMPRESSED})
 STANDALONE, PREPARED = 1, 64
-RowKind = Literal["insert", "update", "delete"]
-ROWS: dict[int, tuple[RowKind, int, bool]] = {  # kind of change, version of the event, is compressed
-    23: ("insert", 1, False), 24: ("update", 1, False), 25: ("delete", 1, False),
-    30: ("insert", 2, False), 31: ("update", 2, False), 32: ("delete", 2, False),
-    166: ("insert", 1, True), 167: ("update", 1, True), 168: ("delete", 1, True),
-    169: ("insert", 2, True), 170: ("update", 2, True), 171: ("delete", 2, True),
-}  # fmt: skip
 ZSTD, UNCOMPRESSED = 0, 255  # https://dev.mysql.com/doc/refman/8.4/en/binary-log-transaction-compression.html
 
 
@@ -108,7 +112,9 @@ class TransactionReader:
             return self._note_statement(event)
         elif kind == XID:
             return self._end(event)
-        elif kind in (MARIADB_GTID, MYSQL_GTID, MYSQL_ANONYMOUS):
+        elif kind == MYSQL_TAGGED_GTID:
+            self._refuse(event)
+        elif kind in GTIDS:
             self._begin(event)
         elif kind == XA_PREPARE:
             return self._note_prepared(event)
@@ -117,14 +123,15 @@ class TransactionReader:
                 f"{self.what}: the log is gone: the server notes lost events at {_position_text(event)}",
                 hint=RELOAD_HINT,
             )
-        elif kind in (PARTIAL_UPDATE, MYSQL_TAGGED_GTID):
+        elif kind == PARTIAL_UPDATE:
             self._refuse(event)
         return None
 
     def _refuse(self, event: Event) -> None:
         if event.kind == MYSQL_TAGGED_GTID:
             raise SourceError(
-                f"{self.what}: the log has GTIDs with tags (at {_position_text(event)}), which are not read"
+                f"{self.what}: the log has GTIDs with tags (at {_position_text(event)}), which are not read",
+                hint="gtid_next = AUTOMATIC without a tag in every session; then `ingest-ray reset` the unit, and run",
             )
         if table_id_of(event.body) in self._maps:
             raise SourceError(
@@ -237,10 +244,13 @@ def gtid_of(event: Event) -> Gtid | None:
     return Gtid(int.from_bytes(body[17:25], "little"), uuid=name)
 
 
+STATEMENT_AT = {QUERY: 13, MARIADB_QUERY_COMPRESSED: 13, EXECUTE_LOAD: 26}  # where the status variables begin
+
+
 def statement_of(event: Event) -> tuple[str, str]:
     """The default database and the text. https://mariadb.com/kb/en/query_event/"""
     body = event.body
-    begin = 13 + int.from_bytes(body[11:13], "little")
+    begin = STATEMENT_AT[event.kind] + int.from_bytes(body[11:13], "little")
     end = begin + body[8]
     text = body[end + 1 :]
     if event.kind == MARIADB_QUERY_COMPRESSED:
@@ -296,6 +306,7 @@ def unpacked(event: Event) -> Iterator[Event]:
     at = 0
     while at < len(payload):
         size = int.from_bytes(payload[at + 9 : at + 13], "little")
+        require_known(payload[at + 4], int.from_bytes(payload[at + 17 : at + 19], "little"), event.file, event.offset)
         body = payload[at + HEADER_BYTES : at + size]
         yield Event(payload[at + 4], event.at_s, event.server_id, event.file, event.offset, body)
         at += size

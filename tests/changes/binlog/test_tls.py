@@ -43,10 +43,17 @@ class RecordingProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
-                for one, other, into in ((client, server, self.sent), (server, client, self.received)):
-                    into.append(bytearray())
-                    threading.Thread(target=self._copy, args=(one, other, into[-1]), daemon=True).start()
+                self.sent.append(bytearray())
+                self.received.append(bytearray())
+                given = (client, self.sent[-1], self.received[-1])
+                threading.Thread(target=self._join, args=given, daemon=True).start()
+
+    def _join(self, client: socket.socket, sent: bytearray, received: bytearray) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
+            answers = threading.Thread(target=self._copy, args=(server, client, received), daemon=True)
+            answers.start()
+            self._copy(client, server, sent)
+            answers.join()
 
     @staticmethod
     def _copy(one: socket.socket, other: socket.socket, seen: bytearray) -> None:

@@ -1,0 +1,1 @@
+"""The binary log: what it has from servers that are not here, from administrators, and under TLS."""
