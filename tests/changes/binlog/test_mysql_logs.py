@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from ingest_ray.sdk.errors import SourceError
-from ingest_strategies.jdbc.mysql.changes.event_kinds import MYSQL_GTID, MYSQL_TAGGED_GTID, PARTIAL_UPDATE, PAYLOAD
+from ingest_strategies.jdbc.mysql.changes.event_kinds import (
+    MYSQL_GTID,
+    MYSQL_TAGGED_GTID,
+    PARTIAL_UPDATE,
+    PAYLOAD,
+    QUERY,
+    TABLE_MAP,
+    XA_PREPARE,
+    XID,
+)
 from ingest_strategies.jdbc.mysql.changes.event_stream import Event, EventStream, dump_by_sets
 from ingest_strategies.jdbc.mysql.changes.log_part import LogDivision, LogPart
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
@@ -180,3 +189,55 @@ def test_what_is_not_read_is_a_stop_and_never_a_gap(kind: int, said: str) -> Non
     with pytest.raises(SourceError, match=said) as caught:
         read()
     assert "sakila.actor" in caught.value.message
+
+
+def statement(text: str, offset: int) -> Event:
+    body = bytes(4) + bytes(4) + b"\x06" + bytes(2) + bytes(2) + b"sakila\0" + text.encode()
+    return Event(QUERY, 1_700_000_000, 1, "bin.000001", offset, body)
+
+
+def gtid(number: int, offset: int) -> Event:
+    body = b"\0" + bytes(16) + number.to_bytes(8, "little") + b"\x02" + bytes(16)
+    return Event(MYSQL_GTID, 1_700_000_000, 1, "bin.000001", offset, body)
+
+
+def row_events(offset: int) -> list[Event]:
+    """A description of the table and its first rows, as the log has them."""
+    found = [event for event in events_of(bytes_of("mysql-5.5.27-sakila.gz")) if event.kind in (TABLE_MAP, 23)]
+    return [event._replace(offset=offset + at) for at, event in enumerate(found[:2])]
+
+
+XA_NAME = b"\0" + bytes([1, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]) + b"one"
+
+
+def items_of(events: list[Event]) -> list[tuple[int, int]]:
+    """Of each transaction that changes the table: where it ends, and with how many items; from the log, and from a part of it."""
+    target = TargetTable("sakila", "actor")
+    part = LogPart(LogPosition("bin.000001", 4, "1@1"))
+    division = LogDivision(part, target, "sakila.actor", frozenset(), 2**30)
+    for event in events:
+        for _ in division.add(event):
+            part.upper = LogPosition(event.file, event.offset, "1@1")
+    whole, divided = (
+        [(one.offset, len(one.items)) for one in TransactionReader(target, "t").read(read) if one.items]
+        for read in (events, part.events(target, part.lower, part.upper))
+    )
+    assert whole == divided
+    return whole
+
+
+@pytest.mark.parametrize(("end", "expected"), [("COMMIT", [(200, 1)]), ("ROLLBACK", [])])
+def test_rows_of_a_prepared_transaction_of_mysql_count_at_its_commit(end: str, expected: list[tuple[int, int]]) -> None:
+    """As `mysqlbinlog` shows them: XA START, the rows, XA END, and an event of its own for XA PREPARE."""
+    name = "X'6f6e65',X'',1"
+    events = [
+        gtid(1, 100), statement(f"XA START {name}", 110), *row_events(120), statement(f"XA END {name}", 130),
+        Event(XA_PREPARE, 0, 1, "bin.000001", 140, XA_NAME), gtid(2, 190), statement(f"XA {end} {name}", 200),
+    ]  # fmt: skip
+    assert items_of(events) == expected
+
+
+def test_a_table_that_mysql_makes_of_rows_is_one_transaction() -> None:
+    create = "CREATE TABLE `actor` (`actor_id` int NOT NULL) START TRANSACTION"
+    events = [gtid(1, 100), statement(create, 110), *row_events(120), Event(XID, 0, 1, "bin.000001", 130, bytes(8))]
+    assert items_of(events) == [(130, 2)]

@@ -13,7 +13,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _CHANGES_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD", "WITH", "CALL", "DO", "SELECT", "MERGE", "IMPORT", "HANDLER"})  # fmt: skip
-_DEFINES = frozenset({"TRUNCATE", "DROP", "CREATE", "RENAME", "ALTER", "XA"})
+_DEFINES = frozenset({"TRUNCATE", "DROP", "CREATE", "RENAME", "ALTER"})
 
 
 class Does(Enum):
@@ -38,6 +38,8 @@ class Effect:
     does: Does
     name: str = ""
     """Of a savepoint, or of a transaction of XA."""
+    begins: bool = False
+    """The transaction goes on behind the statement, with rows."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ def effect_of(text: str, schema: str, target: TargetTable) -> Effect:
         case "DROP":
             return Effect(_drop(tokens, schema, target))
         case "CREATE":
-            return Effect(_create(tokens, schema, target))
+            # MySQL from 8.0.21 on: https://dev.mysql.com/doc/refman/8.4/en/create-table-select.html
+            begins = len(tokens) > 2 and tokens[-2].is_word("START") and tokens[-1].is_word("TRANSACTION")
+            return Effect(_create(tokens, schema, target), begins=begins)
         case "RENAME":
             return Effect(_rename(tokens, schema, target))
         case "ALTER":
@@ -145,6 +149,8 @@ def effect_of(text: str, schema: str, target: TargetTable) -> Effect:
 def concerns_tables(text: str) -> bool:
     """Whether a statement may do something to a table, whichever it is; ends of transactions do not count, but those of XA."""
     tokens = tokens_of(text)
+    if len(tokens) > 1 and tokens[0].is_word("XA"):
+        return tokens[1].is_word("COMMIT", "ROLLBACK")
     return bool(tokens) and tokens[0].text.upper() in _DEFINES | _CHANGES_ROWS
 
 
@@ -157,7 +163,9 @@ def _rollback(tokens: Sequence[Token]) -> Effect:
 
 
 def _xa(tokens: Sequence[Token]) -> Effect:
-    """`XA COMMIT X'6162',X'',1`; of other statements of XA, the transaction's own events tell."""
+    """`XA COMMIT X'6162',X'',1`. MySQL begins with `XA START`, and has no other event for it; MariaDB with its own event."""
+    if len(tokens) > 1 and tokens[1].is_word("START", "BEGIN"):
+        return Effect(Does.BEGIN)
     does = {"COMMIT": Does.XA_COMMIT, "ROLLBACK": Does.XA_ROLLBACK}.get(tokens[1].text.upper())
     if does is None:
         return Effect(Does.NOTHING)

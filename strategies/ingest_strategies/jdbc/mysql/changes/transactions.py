@@ -184,6 +184,7 @@ class TransactionReader:
                 return self._end_prepared(event, effect)
             case _:
                 self._note_definition(event, effect, text)
+        group.is_open = group.is_open or effect.begins
         return None if group.is_open else self._end(event)
 
     def _note_definition(self, event: Event, effect: Effect, text: str) -> None:
