@@ -34,6 +34,7 @@ def world(tmp_path: Path, maria_log: MariaDatabase) -> TableWorld:
         (["CREATE TABLE copy LIKE t", "INSERT INTO copy VALUES (9, 'x', 1)", "RENAME TABLE t TO old, copy TO t"], GONE),
         (["CREATE TABLE copy LIKE t", "INSERT INTO copy VALUES (9, 'x', 1)", "ALTER TABLE t RENAME old", "ALTER TABLE copy RENAME t"], GONE),
         (["ALTER TABLE t ADD COLUMN more int, ALGORITHM=INSTANT", "INSERT INTO t VALUES (9, 'x', 1, 2)"], ""),
+        (["SET SESSION binlog_alter_two_phase = 1", "ALTER TABLE t ADD COLUMN more int", "INSERT INTO t VALUES (9, 'x', 1, 2)"], ""),
         (["ALTER TABLE t ADD INDEX (name), ALGORITHM=INPLACE, LOCK=NONE", "UPDATE t SET name = 'i' WHERE id = 2"], ""),
         (["ALTER TABLE t MODIFY size bigint, ALGORITHM=COPY", "UPDATE t SET size = 5000000000 WHERE id = 2"], ""),
         (["OPTIMIZE TABLE t", "ANALYZE TABLE t", "ALTER TABLE t FORCE", "DELETE FROM t WHERE id = 1"], ""),

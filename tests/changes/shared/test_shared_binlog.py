@@ -35,7 +35,7 @@ Reads = list[tuple[str, LogPosition]]
 @pytest.fixture
 def units(tmp_path: Path, maria_log: MariaDatabase) -> list[TableWorld]:
     for table in TABLES:
-        maria_log.run(f"CREATE TABLE {table} (id int PRIMARY KEY, name text)")
+        maria_log.run(f"CREATE TABLE {table} (id int PRIMARY KEY, name longtext)")
         maria_log.run(f"INSERT INTO {table} VALUES (1, 'first')")
     world = binlog_world(tmp_path, maria_log, policy={"target_slice_bytes": 64 * 1024})
     made = [replace(world, unit=f"{maria_log.name}.{table}", runs=1_000 * at) for at, table in enumerate(TABLES)]
