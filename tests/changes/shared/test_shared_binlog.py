@@ -122,7 +122,7 @@ def test_a_unit_far_behind_reads_by_itself_and_the_others_go_on(
         write(maria_log, "DELETE FROM u", "UPDATE v SET name = 'on'")
         reads.clear()
         run_all(others)
-        assert [name for name, _ in reads] == ["u"]
+        assert {name for name, _ in reads} == {"u"}  # and `v` takes what it has read
         near.set()
         running.join(60)
     assert_all_equal(units)
