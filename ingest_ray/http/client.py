@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -75,17 +76,25 @@ class Site:
     objects: Callable[[str, bytes], int] = lambda endpoint_class, body: 0
     """The points of the objects in an answer."""
 
-    @property
+    @cached_property
     def host(self) -> str:
         return urlsplit(self.base_url).netloc
 
-    @property
+    @cached_property
     def budget(self) -> str:
         """The name of the site's budget. Through a gateway all tenants share one host; quotas are counted per account."""
         path = urlsplit(self.base_url).path
         tenant = f"{self.host}{path}" if path.startswith("/ex/") else self.host
         account = hashlib.sha256(self.auth.identity.encode()).hexdigest()[:8]
         return f"{tenant}@{account}"
+
+
+def shown(request: httpx.Request) -> str:
+    """For errors: without what may be secret. (`URL.copy_with` would parse the address again, for each request.)"""
+    url = request.url
+    return (
+        f"{request.method} {url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.partition(b'?')[0].decode('ascii')}"
+    )
 
 
 def same_site(one: httpx.URL, other: httpx.URL) -> bool:
@@ -172,7 +181,7 @@ class Client:
         where = {"range": f"bytes={first}-{last}", "accept": "*/*", "accept-encoding": "identity"}
         request, http = self._http.build_request("GET", path, headers=where), self._http
         for _ in range(MOST_REDIRECTS):
-            url = f"GET {request.url.copy_with(query=None, userinfo=None)}"
+            url = shown(request)
             answer = self._logged_in(request, url) if http is self._http else self._sent(request, url, http)
             target = answer.headers.get("location")
             if not (300 <= answer.status < 400 and target) or (http is self._http and leads_to_login(answer)):
@@ -223,7 +232,7 @@ class Client:
         )
 
     def _once(self, request: httpx.Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
-        url = f"{request.method} {request.url.copy_with(query=None, userinfo=None)}"
+        url = shown(request)
         if not same_site(request.url, self._http.base_url):  # a link of an answer: the login goes to its own site only
             raise SourceError(f"{url}: the answer links to another site than {self.site.host}")
         answer = self._logged_in(request, url)

@@ -2,10 +2,13 @@
 
 JSON can escape half of a character (an unpaired surrogate, `\\ud800`), which no text in UTF-8 can hold. One such text must not cost the
 whole answer: its escape is marked, the answer is decoded, and a row that has the mark in a text column goes to quarantine. JSON columns keep the text as it came.
+
+The types of answers have `gc=False`: what JSON describes has no cycles, and the collector would visit every object of it several times.
 """
 
 import re
 from collections.abc import Callable
+from threading import Event
 from typing import Any, TypeVar
 
 import msgspec
@@ -34,6 +37,8 @@ def decoder(kind: type[T]) -> Callable[[bytes], T]:
 
 MARKED = "\ufdd0"
 MARK = b"\\ufdd0"  # a noncharacter, which no text has: https://www.unicode.org/faq/private_use.html
+_marks_were_made = Event()
+"""In this process: to search each object for marks costs as much as to decode it."""
 _MARKED_HALF = re.compile(MARKED + "u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _MARKED_ESCAPE = re.compile(rb"\\(?:ufdd0(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
 _ESCAPE = re.compile(
@@ -43,14 +48,21 @@ _ESCAPE = re.compile(
 
 def mark_half_characters(body: bytes) -> bytes:
     """`\\ud800` alone -> `\\ufdd0ud800`; pairs and all other escapes stay."""
-    return _ESCAPE.sub(lambda match: MARK + match[1] if match[1] else match[0], body)
+    marked = _ESCAPE.sub(lambda match: MARK + match[1] if match[1] else match[0], body)
+    if marked != body:
+        _marks_were_made.set()
+    return marked
+
+
+def may_have_marks() -> bool:
+    return _marks_were_made.is_set()
 
 
 def stored_value(value: Any) -> Any:
     """A column's value of an object that has marks: JSON text as it came. Raises ValueError for a text with a mark."""
     if isinstance(value, bytes | memoryview):
         return unmarked(bytes(value))
-    if any(map(has_mark, value if isinstance(value, list) else (value,))):
+    if may_have_marks() and any(map(has_mark, value if isinstance(value, list) else (value,))):
         raise ValueError("the text has half of a character (an unpaired surrogate)")
     return value
 
@@ -62,7 +74,7 @@ def has_mark(value: Any) -> bool:
 
 def unmarked(body: bytes) -> bytes:
     """The text as it came."""
-    if MARK not in body:
+    if not may_have_marks() or MARK not in body:
         return body
     return _MARKED_ESCAPE.sub(lambda match: b"\\" + match[1] if match[1] else match[0], body)
 

@@ -27,7 +27,7 @@ MOST_NAMED = 20
 MOST_OPTIONS = 1_000  # a catalog entry stays small; there are more people than that on some sites
 
 
-class OptionFields(Struct):
+class OptionFields(Struct, gc=False):
     """What identifies and names a project, a user, a status and the like."""
 
     id: str | None = None

@@ -21,10 +21,28 @@ _PEOPLE = re.compile(
 _VARIABLE = re.compile(r"[^a-z-]")  # ids, keys and names; the words of paths are of small letters
 _FIXED = re.compile(r"v?\d")
 _COUNTS = ("limit", "maxResults")
-_LISTS = ("results", "issues", "values", "issueChangeLogs", "comments", "worklogs")
 _WITHOUT_OBJECTS = ("approximate-count", "serverInfo")
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw])
-_items = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_Items = list[msgspec.Raw] | None | msgspec.UnsetType
+
+
+class Listed(msgspec.Struct):
+    """An answer by the name of its list, the first one counts; one pass over the answer, whose items stay undecoded."""
+
+    results: _Items = msgspec.UNSET
+    issues: _Items = msgspec.UNSET
+    values: _Items = msgspec.UNSET
+    issueChangeLogs: _Items = msgspec.UNSET
+    comments: _Items = msgspec.UNSET
+    worklogs: _Items = msgspec.UNSET
+
+    @property
+    def count(self) -> int:
+        lists = (self.results, self.issues, self.values, self.issueChangeLogs, self.comments, self.worklogs)
+        found = next((items for items in lists if items is not msgspec.UNSET), msgspec.UNSET)
+        return 1 if isinstance(found, msgspec.UnsetType) else len(found or ())
+
+
+_answer = msgspec.json.Decoder(Listed | list[msgspec.Raw])
 
 
 @lru_cache(maxsize=4096)
@@ -73,12 +91,8 @@ def answer_points(endpoint_class: str, body: bytes) -> int:
     if endpoint_class.endswith(_WITHOUT_OBJECTS):
         return 0
     try:
-        document = _members.decode(body)
-        if isinstance(document, dict):
-            name = next((name for name in _LISTS if name in document), None)
-            count = 1 if name is None else len(_items.decode(document[name]) or ())
-        else:
-            count = len(document)
+        document = _answer.decode(body)
     except (msgspec.DecodeError, RecursionError):  # the reader of the answer says what is wrong with it
         return 0
+    count = document.count if isinstance(document, Listed) else len(document)
     return object_points(endpoint_class) * count

@@ -16,16 +16,25 @@ def scope_table() -> dict[str, list[list[str]]]:
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    """Longer paths and literal parts first: `search/jql` is no `{}`."""
-    ordered = sorted(scope_table(), key=lambda operation: operation.count("{}"))
-    return [(re.compile(re.escape(operation).replace(r"\{\}", r"[^/]+")), operation) for operation in ordered]
+def _patterns() -> dict[tuple[str, int], list[tuple[re.Pattern[str], str]]]:
+    """By method and number of slashes. Literal parts first: `search/jql` is no `{}`."""
+    patterns: dict[tuple[str, int], list[tuple[re.Pattern[str], str]]] = {}
+    for operation in sorted(scope_table(), key=lambda operation: operation.count("{}")):
+        pattern = re.compile(re.escape(operation).replace(r"\{\}", r"[^/]+"))
+        patterns.setdefault(_shape(operation), []).append((pattern, operation))
+    return patterns
+
+
+def _shape(operation: str) -> tuple[str, int]:
+    return operation.partition(" ")[0], operation.count("/")
 
 
 def find_operation(method: str, path: str) -> str | None:
     """The operation of a request's path; Jira's versions 2 and 3 have the same ones."""
     text = f"{method} {path.replace('/rest/api/2/', '/rest/api/3/', 1)}"
-    return next((operation for pattern, operation in _patterns() if pattern.fullmatch(text)), None)
+    return next(
+        (operation for pattern, operation in _patterns().get(_shape(text), ()) if pattern.fullmatch(text)), None
+    )
 
 
 def scopes_text(operation: str) -> str:

@@ -21,7 +21,7 @@ STATUSES = ",".join(("current", *NONCURRENT))
 CONTAINERS = {"folder": "folders", "whiteboard": "whiteboards", "database": "databases", "embed": "embeds"}
 
 
-class Node(Struct):
+class Node(Struct, gc=False):
     id: str
     parentId: str | None = None
     parentType: str | None = None

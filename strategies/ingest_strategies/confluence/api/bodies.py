@@ -15,7 +15,7 @@ from ingest_strategies.confluence.api.contract import FetchedContent, Unreadable
 from ingest_strategies.confluence.api.responses import BodyText
 
 
-class ContentHead(Struct):
+class ContentHead(Struct, gc=False):
     id: str
     title: str | None = None
     body: dict[str, BodyText | None] | None = None

@@ -24,7 +24,7 @@ Container = tuple[str, str]
 """(kind, id)"""
 
 
-class Parented(Struct):
+class Parented(Struct, gc=False):
     parentId: str | None = None
     parentType: str | None = None
 

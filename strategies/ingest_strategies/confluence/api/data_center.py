@@ -46,24 +46,24 @@ _content, _entry, _raw, _ref = decoder(ContentV1), decoder(TreeEntryV1), decoder
 _person = decoder(Person)
 
 
-class Subject(Struct):
+class Subject(Struct, gc=False):
     type: str | None = None
     userKey: str | None = None
     username: str | None = None
     name: str | None = None
 
 
-class Operation(Struct):
+class Operation(Struct, gc=False):
     operationKey: str = ""
     targetType: str = ""
 
 
-class Permission(Struct):
+class Permission(Struct, gc=False):
     operation: Operation
     subject: Subject | None = None
 
 
-class Versioned(Struct):
+class Versioned(Struct, gc=False):
     """Content with its version, untouched."""
 
     version: Raw = Raw(b"{}")
@@ -73,7 +73,7 @@ class Versioned(Struct):
         return _version(self.version).number
 
 
-class ServerInformation(Struct):
+class ServerInformation(Struct, gc=False):
     version: str | None = None
 
 

@@ -15,7 +15,7 @@ RESTARTS = 3  # of a listing whose cursor is refused
 MOST_PAGES = 50_000  # a longer listing is a loop
 
 
-class Identity(Struct):
+class Identity(Struct, gc=False):
     """What identifies an object: versions have a number only, people an account."""
 
     id: Any = None

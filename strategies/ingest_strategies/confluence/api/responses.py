@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw, Struct, field
 
 
-class Person(Struct):
+class Person(Struct, gc=False):
     """Cloud identifies people by accountId, Data Center by key."""
 
     accountId: str | None = None
@@ -22,14 +22,14 @@ class Person(Struct):
         return self.accountId or self.userKey or self.username
 
 
-class Links(Struct):
+class Links(Struct, gc=False):
     webui: str | None = None
     download: str | None = None
     next: str | None = None
     base: str | None = None
 
 
-class Linked(Struct):
+class Linked(Struct, gc=False):
     raw_links: Links | None = field(default=None, name="_links")
 
     @property
@@ -47,11 +47,11 @@ class Page(Linked, kw_only=True):
     nextCursor: str | None = None
 
 
-class SearchCount(Struct):
+class SearchCount(Struct, gc=False):
     totalSize: int
 
 
-class PlainText(Struct):
+class PlainText(Struct, gc=False):
     value: str | None = None
 
 
@@ -78,7 +78,7 @@ class SpaceV2(Linked, kw_only=True):
     description: dict[str, PlainText | None] | None = None
 
 
-class VersionV2(Struct):
+class VersionV2(Struct, gc=False):
     number: int | None = None
     createdAt: str | None = None
     message: str | None = None
@@ -86,7 +86,7 @@ class VersionV2(Struct):
     authorId: str | None = None
 
 
-class BodyText(Struct):
+class BodyText(Struct, gc=False):
     value: str | None = None
     representation: str | None = None
 
@@ -119,12 +119,12 @@ class ContentV2(WithBodies, kw_only=True):
         return self.raw_version or VersionV2()
 
 
-class TreeVersion(Struct):
+class TreeVersion(Struct, gc=False):
     createdAt: str | None = None
     when: str | None = None
 
 
-class TreeEntryV2(Struct):
+class TreeEntryV2(Struct, gc=False):
     """What the tree needs of a page. Its title is not among that: one that is no text must not cost the whole tree."""
 
     id: str
@@ -137,15 +137,15 @@ class TreeEntryV2(Struct):
     createdAt: str | None = None
 
 
-class TreeHistory(Struct):
+class TreeHistory(Struct, gc=False):
     createdDate: str | None = None
 
 
-class TreeExtensions(Struct):
+class TreeExtensions(Struct, gc=False):
     position: int | str | None = None
 
 
-class TreeEntryV1(Struct):
+class TreeEntryV1(Struct, gc=False):
     id: str
     type: str | None = None
     status: str | None = None
@@ -155,14 +155,14 @@ class TreeEntryV1(Struct):
     extensions: TreeExtensions | None = None
 
 
-class SpaceHead(Struct):
+class SpaceHead(Struct, gc=False):
     id: str | int
     key: str | None = None
     type: str | None = None
     status: str | None = None
 
 
-class VersionV1(Struct):
+class VersionV1(Struct, gc=False):
     number: int | None = None
     when: str | None = None
     raw_by: Person | None = field(default=None, name="by")
@@ -174,7 +174,7 @@ class VersionV1(Struct):
         return self.raw_by or Person()
 
 
-class HistoryV1(Struct):
+class HistoryV1(Struct, gc=False):
     createdDate: str | None = None
     raw_creator: Person | None = field(default=None, name="createdBy")
 
@@ -183,13 +183,13 @@ class HistoryV1(Struct):
         return self.raw_creator or Person()
 
 
-class LabelV1(Struct):
+class LabelV1(Struct, gc=False):
     id: str | None = None
     name: str | None = None
     prefix: str | None = None
 
 
-class LabelList(Struct):
+class LabelList(Struct, gc=False):
     raw_results: list[LabelV1 | None] | None = field(default=None, name="results")
     size: int | None = None
     limit: int | None = None
@@ -205,54 +205,54 @@ class LabelList(Struct):
         return size < (self.limit or 200)
 
 
-class MetadataV1(Struct):
+class MetadataV1(Struct, gc=False):
     labels: LabelList | None = None
     mediaType: str | None = None
     comment: str | None = None
 
 
-class GroupV1(Struct):
+class GroupV1(Struct, gc=False):
     name: str | None = None
     id: str | None = None
 
 
-class Users(Struct):
+class Users(Struct, gc=False):
     results: list[Person] = []
     size: int = 0
     limit: int = 200
 
 
-class Groups(Struct):
+class Groups(Struct, gc=False):
     results: list[GroupV1] = []
     size: int = 0
     limit: int = 200
 
 
-class Principals(Struct):
+class Principals(Struct, gc=False):
     user: Users = field(default_factory=Users)
     group: Groups = field(default_factory=Groups)
 
 
-class Restriction(Struct):
+class Restriction(Struct, gc=False):
     """Of readers nothing may be odd: an answer that does not fit is no answer."""
 
     restrictions: Principals = field(default_factory=Principals)
 
 
-class Restrictions(Struct):
+class Restrictions(Struct, gc=False):
     read: Restriction | None = None
 
 
-class ContentId(Struct):
+class ContentId(Struct, gc=False):
     id: str | int | None = None
 
 
-class ContentRef(Struct):
+class ContentRef(Struct, gc=False):
     id: str
     type: str | None = None
 
 
-class Extensions(Struct):
+class Extensions(Struct, gc=False):
     position: int | str | None = None
     location: str | None = None
     resolution: dict[str, Any] | None = None
@@ -261,7 +261,7 @@ class Extensions(Struct):
     comment: str | None = None
 
 
-class Container(Struct):
+class Container(Struct, gc=False):
     id: int | str
     type: str | None = None
     key: str | None = None

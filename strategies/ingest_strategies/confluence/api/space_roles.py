@@ -21,29 +21,29 @@ from ingest_strategies.confluence.api.pagination import by_cursor
 MOST = 250  # of every v2 list
 
 
-class Principal(Struct):
+class Principal(Struct, gc=False):
     type: str | None = None
     id: str | None = None
     principalType: str | None = None
     principalId: str | None = None
 
 
-class Operation(Struct):
+class Operation(Struct, gc=False):
     key: str = ""
     targetType: str = ""
 
 
-class Permission(Struct):
+class Permission(Struct, gc=False):
     principal: Principal
     operation: Operation | None = None
 
 
-class Assignment(Struct):
+class Assignment(Struct, gc=False):
     principal: Principal
     roleId: str | None = None
 
 
-class Role(Struct):
+class Role(Struct, gc=False):
     id: str
     name: str | None = None
     type: str | None = None

@@ -12,7 +12,7 @@ from ingest_strategies.confluence.api.contract import Space
 from ingest_strategies.confluence.api.cql import unambiguous_minute
 from ingest_strategies.confluence.api.search import find_edge_ms
 from ingest_strategies.confluence.planning import page_tree
-from ingest_strategies.confluence.planning.probe import TREE_SUFFIX, SiteProbe
+from ingest_strategies.confluence.planning.probe import TREE_SUFFIX, UNLISTED, SiteProbe
 from ingest_strategies.confluence.planning.scopes import UNINDEXED
 
 MOST_IDS = 250  # in one slice: what one request can ask for, in less than 4 KiB
@@ -35,8 +35,13 @@ def cut_gap(site_probe: SiteProbe, spec: UnitSpec, scope: Scope, gap: Interval) 
     lower = gap.lower
     most = site_probe.slice_items(spec)
     if scope.segment.endswith(TREE_SUFFIX) or scope.scope_id == UNINDEXED:
-        if space_probe.tree is not None and scope.scope_id != UNINDEXED:
-            lists = page_tree.cut_by_buckets(space_probe.tree, scope.target.lower, gap, min(most, MOST_IDS))
+        try:
+            tree = space_probe.tree if scope.scope_id != UNINDEXED else None
+        except SourceError:  # the other spaces are read; the reader of this slice lists the tree again
+            yield sized_piece(spec, gap, 0, hints | {UNLISTED: True})
+            return
+        if tree is not None:
+            lists = page_tree.cut_by_buckets(tree, scope.target.lower, gap, min(most, MOST_IDS))
         else:
             lists = cut_list(space_probe.unindexed, gap, min(most, MOST_IDS))
         for upper, names in lists:

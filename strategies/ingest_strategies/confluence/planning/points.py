@@ -31,7 +31,7 @@ def open_priced_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iter
 def predict_points(site_probe: SiteProbe, spec: UnitSpec) -> int | None:
     """None where the site has no points, or where they cannot be predicted."""
     client = site_probe.api.client
-    if site_probe.api.deployment != CLOUD:
+    if site_probe.api.deployment != CLOUD or any(probe.is_listed_meanwhile for probe in site_probe.spaces):
         return None
     if client.config.acl == "required":
         return learned_points(spec, client.http.spent_points)

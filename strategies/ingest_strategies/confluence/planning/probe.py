@@ -5,6 +5,7 @@ is listed. A space whose probe fails gets one slice that fails with the same err
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
@@ -35,9 +36,10 @@ from ingest_strategies.confluence.planning.index_check import (
     find_unindexed,
     find_unindexed_changes,
 )
-from ingest_strategies.confluence.planning.page_tree import PageTree, build_tree
+from ingest_strategies.confluence.planning.page_tree import PageTree
 from ingest_strategies.confluence.planning.spaces import select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
+from ingest_strategies.confluence.planning.tree_listings import LISTED_MEANWHILE, TreeListings
 from ingest_strategies.confluence.tables import ACLS, PAGES, SPACES, TABLES, ContentTable
 
 MOST_NAMED = 20
@@ -46,6 +48,8 @@ CONDITION_SIGNS = 220  # of one space, without its key
 CURSOR = Axis(kind="cursor", columns=(MODIFIED,))
 TREE_SUFFIX = "/tree"
 """Of the segment of a space's tree; no key of a space has a slash."""
+UNLISTED = "unlisted"
+"""The hint of a slice of the tree that could not be listed."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,17 @@ class SpaceProbe:
     space: Space
     counts: SegmentCounts
     fault: str | None = None
-    tree: PageTree | None = None
+    listing: "Future[PageTree] | None" = None
     tree_state: SegmentState = field(default_factory=lambda: SegmentState(segment=""))
     unindexed: tuple[str, ...] = ()
     """Names of changed pages that search lacks."""
+    is_listed_meanwhile: bool = False
+    """Its tree is listed while what search finds is read."""
+
+    @property
+    def tree(self) -> PageTree | None:
+        """Waits for the listing. Raises `SourceError` where that failed."""
+        return self.listing.result() if self.listing is not None else None
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class SiteProbe:
     lookback_ms: int
     is_full: bool
     start_ms: int | None
+    listings: TreeListings
     spaces: Sequence[SpaceProbe] = ()
 
     @property
@@ -108,9 +120,9 @@ class SiteProbe:
 
 @contextmanager
 def open_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Probe]:
-    with open_api(spec.endpoint, spec.dataset) as api:
+    with open_api(spec.endpoint, spec.dataset) as api, TreeListings(api) as listings:
         account, now_ms = api.client.read_account_and_clock()
-        site_probe = start_probe(api, spec, now_ms)
+        site_probe = start_probe(api, spec, now_ms, listings)
         spaces = select_spaces(api, filter_of(spec))
         if site_probe.table.content:
             site_probe = replace(site_probe, spaces=probe_spaces(site_probe, spaces, known))
@@ -143,7 +155,7 @@ def open_probe(spec: UnitSpec, known: Mapping[str, SegmentState]) -> Iterator[Pr
         )
 
 
-def start_probe(api: Api, spec: UnitSpec, now_ms: int) -> SiteProbe:
+def start_probe(api: Api, spec: UnitSpec, now_ms: int, listings: TreeListings) -> SiteProbe:
     """The probe without its spaces."""
     recorded_zone = spec.dataset.facts.get("zone")
     name = confirm_zone(api.client, recorded_zone, now_ms) if TABLES[spec.dataset.name].content else "UTC"
@@ -157,6 +169,7 @@ def start_probe(api: Api, spec: UnitSpec, now_ms: int) -> SiteProbe:
         lookback_ms=lookback_ms(spec),
         is_full=spec.config.run_mode is RunMode.FULL,
         start_ms=unambiguous_minute(start_ms, ZoneInfo(name)) if start_ms is not None else None,
+        listings=listings,
     )
 
 
@@ -205,7 +218,10 @@ def probe_space(
         counts = unchanged_counts if space.key in unchanged else count_space(site_probe, space, state)
         has_tree = site_probe.table in (PAGES, ACLS) and api.client.config.sweep
         since_ms = check_since_ms(site_probe.bounds, known.get(space.key))
-        tree = build_tree(api.list_tree(space), since_ms) if has_tree else None
+        listing = site_probe.listings.begin(space, since_ms) if has_tree else None
+        if listing is not None and lists_meanwhile(site_probe, counts):
+            return SpaceProbe(space, counts, None, listing, tree_state, is_listed_meanwhile=True)
+        tree = listing.result() if listing is not None else None
         is_paged = site_probe.table is PAGES and not site_probe.is_full
         if tree is not None and not api.can_list_changes and is_paged:
             recent = ((name, space.key) for name in tree.recent)
@@ -214,7 +230,13 @@ def probe_space(
             api.check_space(space)
     except SourceError as error:
         return SpaceProbe(space, unchanged_counts, error.message, None, tree_state)
-    return SpaceProbe(space, counts, None, tree, tree_state, tuple(unindexed))
+    return SpaceProbe(space, counts, None, listing, tree_state, tuple(unindexed))
+
+
+def lists_meanwhile(site_probe: SiteProbe, counts: SegmentCounts) -> bool:
+    """Where the tree is no digest for the next run. Under a quota the points of the plan include those of the listing."""
+    keeps_digest = not (site_probe.is_full or site_probe.table.is_reread)
+    return not keeps_digest and counts.total >= LISTED_MEANWHILE and not site_probe.api.client.http.has_quota
 
 
 def count_space(site_probe: SiteProbe, space: Space, state: SegmentState) -> SegmentCounts:

@@ -42,14 +42,16 @@ def plan_scopes(site_probe: SiteProbe) -> Iterator[Scope]:
         else:
             yield from incremental_scopes(site_probe.bounds, probe.counts)
             yield from unindexed_scopes(probe)
-    # Trees come last: they are small, and may have nothing to read.
+    # Trees come last: they are small, may have nothing to read, and some are being listed until then.
     for probe in site_probe.spaces:
-        if probe.tree is not None and site_probe.table is ACLS and not site_probe.is_full:
+        if probe.listing is None:
+            continue
+        if site_probe.table is ACLS and not site_probe.is_full:
             yield from noncurrent_scopes(probe)
-        elif probe.tree is not None and site_probe.is_full:
+        elif site_probe.is_full:
             # Search finds current pages only: archived and trashed ones are read by the tree.
-            yield from load_scopes(probe.space.key + TREE_SUFFIX, TREE, len(probe.tree.changed(None)))
-        elif probe.tree is not None:
+            yield from tree_load_scopes(probe)
+        else:
             yield from tree_scopes(site_probe, probe)
     # A run gives up when more has failed than succeeded, so spaces that will probably fail come after the others.
     for probe in site_probe.spaces:
@@ -84,10 +86,24 @@ def acl_scopes(probe: SpaceProbe) -> Iterator[Scope]:
         )
 
 
+def noncurrent_pages(probe: SpaceProbe) -> int | None:
+    """Archived and trashed pages, which search does not find; None: they are still being listed."""
+    if probe.is_listed_meanwhile:
+        return None
+    return len(probe.tree.changed(None)) if probe.tree is not None else 0
+
+
+def tree_load_scopes(probe: SpaceProbe) -> Iterator[Scope]:
+    segment, noncurrent = probe.space.key + TREE_SUFFIX, noncurrent_pages(probe)
+    if noncurrent is None:
+        yield Scope(scope_id="load", segment=segment, axis=TREE, effect=Effect.LOAD, is_resumable=False)
+    else:
+        yield from load_scopes(segment, TREE, noncurrent)
+
+
 def noncurrent_scopes(probe: SpaceProbe) -> Iterator[Scope]:
-    """Archived and trashed pages, which search does not find."""
-    noncurrent = len(probe.tree.changed(None)) if probe.tree is not None else 0
-    if noncurrent:
+    noncurrent = noncurrent_pages(probe)
+    if noncurrent != 0:
         yield Scope(
             scope_id="noncurrent",
             segment=probe.space.key + TREE_SUFFIX,

@@ -3,7 +3,7 @@
 from msgspec import Raw, Struct
 
 
-class PageHead(Struct):
+class PageHead(Struct, gc=False):
     """What the pages of both deployments have."""
 
     id: str
@@ -13,19 +13,19 @@ class PageHead(Struct):
     space: "SpaceRef | None" = None
 
 
-class SpaceRef(Struct):
+class SpaceRef(Struct, gc=False):
     key: str | None = None
 
 
-class LabelPage(Struct):
+class LabelPage(Struct, gc=False):
     results: list[Raw] | None = None
 
 
-class LabelMetadata(Struct):
+class LabelMetadata(Struct, gc=False):
     labels: LabelPage | None = None
 
 
-class LabelledPage(Struct):
+class LabelledPage(Struct, gc=False):
     metadata: LabelMetadata | None = None
 
     @property
@@ -35,5 +35,5 @@ class LabelledPage(Struct):
         return (labels.results if labels else None) or []
 
 
-class LabelName(Struct):
+class LabelName(Struct, gc=False):
     name: str | None = None

@@ -44,12 +44,12 @@ class ListedContent(ContentV2, kw_only=True):
     customContentId: str | None = None
 
 
-class AssignedPrincipal(Struct):
+class AssignedPrincipal(Struct, gc=False):
     principalType: str | None = None
     principalId: str | None = None
 
 
-class RoleAssignment(Struct):
+class RoleAssignment(Struct, gc=False):
     raw_principal: AssignedPrincipal | None = field(default=None, name="principal")
     roleId: str | None = None
 

@@ -20,7 +20,8 @@ from ingest_strategies.confluence.api.cql import CREATED, MODIFIED, in_space, mo
 from ingest_strategies.confluence.api.responses import ContentRef
 from ingest_strategies.confluence.api.search import count_content, find_edge_ms
 from ingest_strategies.confluence.filters import filter_of
-from ingest_strategies.confluence.planning.page_tree import parse_page_names
+from ingest_strategies.confluence.planning.page_tree import build_tree, page_names, parse_page_names
+from ingest_strategies.confluence.planning.probe import UNLISTED
 from ingest_strategies.confluence.planning.spaces import is_selected, select_spaces
 from ingest_strategies.confluence.reading.access_items import read_acls_by_id, read_found
 from ingest_strategies.confluence.reading.content_reader import ContentReader
@@ -57,6 +58,8 @@ def is_divisible_slice(piece: Slice) -> bool:
     ids = piece.hints.get("ids")
     if isinstance(ids, str):
         return ids.count(" ") > 0
+    if piece.hints.get(UNLISTED):
+        return False
     lower, upper = piece.interval.lower, piece.interval.upper
     return lower is None or upper is None or int(upper[0]) - int(lower[0]) > MINUTE_MS
 
@@ -75,18 +78,29 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
     reader = open_reader(api, space, context)
     reader.start_ms = filter_of(spec).updated_from_ms
     reader.now_ms = int(str(piece.hints.get("now_ms", 0)))
-    ids = piece.hints.get("ids")
-    if isinstance(ids, str):
-        names = parse_page_names(ids.split())
+    names = names_of(api, piece, space)
+    if names is not None:
         pages = read_acls_by_id(reader, names) if table is ACLS else reader.read_pages_by_id(names)
     else:
         pages = read_found(reader, table.name, window_of(spec, piece, space))
     for page in pages:
         reader.items += len(page)
         yield page
-    if not isinstance(ids, str):
+    if names is None:
         check_hits(reader, piece, window_of(spec, piece, space))
     finish_slice(reader, piece)
+
+
+def names_of(api: Api, piece: Slice, space: Space) -> list[tuple[str, str]] | None:
+    """(type, id) of the pages of a slice of ids; None for one that search finds. Of a tree that the planner could not list, the pages
+    that search does not find."""
+    ids = piece.hints.get("ids")
+    if isinstance(ids, str):
+        return parse_page_names(ids.split())
+    if piece.hints.get(UNLISTED):
+        tree = build_tree(api.list_tree(space))
+        return parse_page_names(page_names(tree, tree.changed(None)))
+    return None
 
 
 def listed_items(api: Api, table: ContentTable, space: Space | None) -> Iterator[list[Item]]:

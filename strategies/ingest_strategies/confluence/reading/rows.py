@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from ingest_ray.http.errors import BrokenAnswer
 from ingest_ray.sdk.types import Dataset
 from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
-from ingest_strategies.atlassian.json_decoding import MARK, decoder, stored_value, unmarked
+from ingest_strategies.atlassian.json_decoding import MARK, decoder, may_have_marks, stored_value, unmarked
 from ingest_strategies.confluence.api.responses import (
     LabelV1,
     Person,
@@ -146,6 +146,7 @@ ROW_FUNCTIONS: dict[str, Callable[[Item, Site], Row]] = {
 class RowBuilder:
     def __init__(self, dataset: Dataset, schema: pa.Schema, site: Site) -> None:
         self.schema = schema
+        self._names = tuple(schema.names)
         self.site = site
         self._columns_of = ROW_FUNCTIONS[dataset.name]
         self._required = [column.name for column in TABLES[dataset.name].columns if not column.nullable]
@@ -165,8 +166,9 @@ class RowBuilder:
         for name in self._required:
             if columns.get(name) is None:
                 raise UnfitValue(name, "is missing")
-        self._check_half_characters(columns)
-        return [columns.get(name) for name in self.schema.names]
+        if may_have_marks():
+            self._check_half_characters(columns)
+        return list(map(columns.get, self._names))
 
     def _check_half_characters(self, columns: Row) -> None:
         """The payload has them as they came. Raises `UnfitValue` for a text column that has one, also from another answer: a label, a role."""

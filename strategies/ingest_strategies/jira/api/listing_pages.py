@@ -16,7 +16,7 @@ MOST_READINGS = 3
 _values, _issues, _id = decoder(ValuePage), decoder(IssuePage), decoder(Id)
 
 
-class RequestPage(Struct):
+class RequestPage(Struct, gc=False):
     values: list[Raw]
     isLastPage: bool | None = None
 

@@ -13,7 +13,7 @@ from ingest_strategies.jira.api.client import IssueSelection, JiraClient
 from ingest_strategies.jira.api.responses import ValuePage
 
 
-class ListLength(Struct):
+class ListLength(Struct, gc=False):
     """A list in an issue with its declared length; the items stay undecoded."""
 
     total: int | None = None
@@ -30,12 +30,12 @@ class ListLength(Struct):
         return len(self.items) < (self.total or 0)
 
 
-class FieldLengths(Struct):
+class FieldLengths(Struct, gc=False):
     comment: ListLength | None = None
     worklog: ListLength | None = None
 
 
-class ListLengths(Struct):
+class ListLengths(Struct, gc=False):
     fields: FieldLengths | None = None
     changelog: ListLength | None = None
 

@@ -13,7 +13,7 @@ from ingest_strategies.atlassian.json_decoding import attempted, decoder
 I = TypeVar("I")  # noqa: E741
 
 
-class Person(Struct, rename={"time_zone": "timeZone"}):
+class Person(Struct, gc=False, rename={"time_zone": "timeZone"}):
     """Cloud identifies people by accountId, Data Center by key."""
 
     accountId: str | None = None
@@ -27,14 +27,14 @@ class Person(Struct, rename={"time_zone": "timeZone"}):
         return self.accountId or self.key or self.name
 
 
-class ServerInfo(Struct):
+class ServerInfo(Struct, gc=False):
     serverTime: str | None = None
     deploymentType: str | None = None
     version: str | None = None
     baseUrl: str | None = None
 
 
-class Field(Struct):
+class Field(Struct, gc=False):
     """`schema` has objects, too: `configuration`, of the Team field."""
 
     id: str
@@ -43,7 +43,7 @@ class Field(Struct):
     schema: dict[str, Any] | None = None
 
 
-class Id(Struct):
+class Id(Struct, gc=False):
     id: str
 
 
@@ -63,7 +63,7 @@ def number_of(body: Raw) -> int | None:
     return int(head.id) if head is not None and head.id.isdecimal() else None
 
 
-class SearchPage(Struct, Generic[I]):
+class SearchPage(Struct, Generic[I], gc=False):
     """Of search/jql: it has no total, and only a missing token marks the last page."""
 
     issues: list[I]
@@ -75,11 +75,11 @@ IdPage = SearchPage[Id]
 BodyPage = SearchPage[Raw]
 
 
-class Count(Struct):
+class Count(Struct, gc=False):
     count: int
 
 
-class IssuePage(Struct):
+class IssuePage(Struct, gc=False):
     """Of issue/bulkfetch, and of search on Data Center, where `maxResults` may be less than requested."""
 
     issues: list[Raw]
@@ -87,23 +87,23 @@ class IssuePage(Struct):
     maxResults: int | None = None
 
 
-class DateFields(Struct):
+class DateFields(Struct, gc=False):
     updated: str | None = None
     created: str | None = None
 
 
-class DatedIssue(Struct):
+class DatedIssue(Struct, gc=False):
     id: str
     key: str | None = None
     fields: DateFields | None = None
 
 
-class DatedIssuePage(Struct):
+class DatedIssuePage(Struct, gc=False):
     issues: list[DatedIssue]
     total: int | None = None
 
 
-class ValuePage(Struct):
+class ValuePage(Struct, gc=False):
     """The envelope of most lists."""
 
     values: list[Raw]
@@ -113,37 +113,37 @@ class ValuePage(Struct):
     nextCursor: str | None = None
 
 
-class CommentPage(Struct):
+class CommentPage(Struct, gc=False):
     comments: list[Raw] | None = None
     total: int | None = None
 
 
-class WorklogPage(Struct):
+class WorklogPage(Struct, gc=False):
     worklogs: list[Raw] | None = None
     total: int | None = None
 
 
-class Histories(Struct):
+class Histories(Struct, gc=False):
     histories: list[Raw] | None = None
     total: int | None = None
 
 
-class IssueHistories(Struct):
+class IssueHistories(Struct, gc=False):
     issueId: str
     changeHistories: list[Raw] | None = None
 
 
-class ChangelogPage(Struct):
+class ChangelogPage(Struct, gc=False):
     issueChangeLogs: list[IssueHistories]
     nextPageToken: str | None = None
 
 
-class DeletedWorklog(Struct):
+class DeletedWorklog(Struct, gc=False):
     worklogId: int
     updatedTime: int
 
 
-class DeletedWorklogPage(Struct):
+class DeletedWorklogPage(Struct, gc=False):
     values: list[DeletedWorklog]
     lastPage: bool | None = None
     until: int | None = None

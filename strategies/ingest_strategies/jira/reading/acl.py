@@ -30,61 +30,61 @@ IGNORED_HOLDERS = frozenset({"sd.customer.portal.only"})
 """Customers of a service desk see their requests in the portal, and no issue in Jira."""
 
 
-class Holder(Struct):
+class Holder(Struct, gc=False):
     type: str
     parameter: str | None = None
     value: str | None = None
 
 
-class Grant(Struct):
+class Grant(Struct, gc=False):
     permission: str | None = None
     holder: Holder | None = None
 
 
-class Scheme(Struct):
+class Scheme(Struct, gc=False):
     permissions: list[Grant] | None = None
 
 
-class Application(Struct):
+class Application(Struct, gc=False):
     groups: list[str] | None = None
     groupDetails: list[dict[str, Any]] | None = None
 
 
-class SecurityLevel(Struct):
+class SecurityLevel(Struct, gc=False):
     id: str
     name: str | None = None
 
 
-class ProjectHead(Struct):
+class ProjectHead(Struct, gc=False):
     id: str | None = None
     key: str | None = None
     lead: Person | None = None
 
 
-class IssueFields(Struct):
+class IssueFields(Struct, gc=False):
     project: ProjectHead
     security: SecurityLevel | None = None
     reporter: Person | None = None
     assignee: Person | None = None
 
 
-class Issue(Struct):
+class Issue(Struct, gc=False):
     id: str
     fields: IssueFields
 
 
-class Visibility(Struct):
+class Visibility(Struct, gc=False):
     type: str | None = None
     value: str | None = None
     identifier: str | None = None
 
 
-class GroupValue(Struct):
+class GroupValue(Struct, gc=False):
     groupId: str | None = None
     name: str | None = None
 
 
-class FoundUser(Struct):
+class FoundUser(Struct, gc=False):
     accountId: str | None = None
     key: str | None = None
 
@@ -96,7 +96,7 @@ _fields = decoder(dict[str, Raw])
 _people, _groups = decoder(list[Person | None]), decoder(list[GroupValue | None])
 
 
-class FieldsOf(Struct):
+class FieldsOf(Struct, gc=False):
     fields: Raw
 
 

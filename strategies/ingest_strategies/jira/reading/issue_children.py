@@ -22,67 +22,67 @@ REQUEST_ROOT = "/rest/servicedeskapi/request"
 PARENT = "Parent"
 
 
-class ChangeFields(Struct):
+class ChangeFields(Struct, gc=False):
     updated: str | None = None
     project: Project | None = None
 
 
-class Head(Struct):
+class Head(Struct, gc=False):
     id: str
     key: str | None = None
     fields: ChangeFields | None = None
 
 
-class ChildLists(Struct):
+class ChildLists(Struct, gc=False):
     issuelinks: list[Raw] | None = None
     attachment: list[Raw] | None = None
     parent: Raw = Raw(b"null")
 
 
-class IssueChildren(Struct):
+class IssueChildren(Struct, gc=False):
     fields: ChildLists | None = None
 
 
-class LinkType(Struct):
+class LinkType(Struct, gc=False):
     name: str | None = None
     inward: str | None = None
     outward: str | None = None
 
 
-class OtherIssue(Struct):
+class OtherIssue(Struct, gc=False):
     id: str | None = None
     key: str | None = None
 
 
-class Link(Struct):
+class Link(Struct, gc=False):
     id: str
     type: LinkType | None = None
     inwardIssue: OtherIssue | None = None
     outwardIssue: OtherIssue | None = None
 
 
-class FileHead(Struct):
+class FileHead(Struct, gc=False):
     id: str
     filename: str | None = None
     size: int | None = None
     mimeType: str | None = None
 
 
-class CountField(Struct):
+class CountField(Struct, gc=False):
     watchCount: int | None = None
     votes: int | None = None
 
 
-class CountFields(Struct):
+class CountFields(Struct, gc=False):
     watches: CountField | None = None
     votes: CountField | None = None
 
 
-class Counts(Struct):
+class Counts(Struct, gc=False):
     fields: CountFields | None = None
 
 
-class People(Struct):
+class People(Struct, gc=False):
     watchers: list[Raw] | None = None
     voters: list[Raw] | None = None
 

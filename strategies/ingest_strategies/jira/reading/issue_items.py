@@ -36,18 +36,18 @@ SELECTIONS = {
 }
 
 
-class ListField(Struct):
+class ListField(Struct, gc=False):
     comment: CommentPage | None = None
     worklog: WorklogPage | None = None
 
 
-class IssueLists(Struct):
+class IssueLists(Struct, gc=False):
     id: str
     key: str | None = None
     fields: ListField | None = None
 
 
-class VisibleHead(Struct):
+class VisibleHead(Struct, gc=False):
     visibility: Raw = Raw(b"null")
 
 

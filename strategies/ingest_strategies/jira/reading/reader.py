@@ -29,19 +29,19 @@ MOST_UNREADABLE = 10  # of a slice in which nothing could be read: more than tha
 PREVIEWED = 20  # issues at a time
 
 
-class ProjectKey(Struct):
+class ProjectKey(Struct, gc=False):
     key: str | None = None
 
 
-class ProjectField(Struct):
+class ProjectField(Struct, gc=False):
     project: ProjectKey | None = None
 
 
-class IssueHead(Struct):
+class IssueHead(Struct, gc=False):
     fields: ProjectField | None = None
 
 
-class HistoryHead(Struct):
+class HistoryHead(Struct, gc=False):
     """`created` is text in one endpoint and epoch milliseconds in the other."""
 
     created: str | int | None = None

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from ingest_ray.sdk.types import Dataset
 from ingest_strategies.atlassian.batches import Reject, UnfitValue, build_batch
 from ingest_strategies.atlassian.deployment import CLOUD
-from ingest_strategies.atlassian.json_decoding import MARK, stored_value, unmarked
+from ingest_strategies.atlassian.json_decoding import MARK, may_have_marks, stored_value, unmarked
 from ingest_strategies.jira.api.responses import Person
 from ingest_strategies.jira.reading.value_types import SHAPES, unconverted
 from ingest_strategies.jira.tables import BODY, ISSUES, TABLES, FieldColumn, issue_columns
@@ -97,7 +97,7 @@ class RowBuilder:
             raise UnfitValue(None, str(error)) from None
         row: list[Any] = []
         try:
-            is_marked = MARK in bytes(item.body)
+            is_marked = may_have_marks() and MARK in bytes(item.body)
             for get in self._getters:
                 value = get(item, objects)
                 row.append(stored_value(value) if is_marked else value)
@@ -134,7 +134,7 @@ def _struct(name: str, types: Mapping[str, Any], required: Mapping[str, Any] | N
     optional_fields = [(_attribute(field), kind, None) for field, kind in types.items()]
     required_fields = [(_attribute(field), kind) for field, kind in (required or {}).items()]
     json_names = {_attribute(field): field for field in [*types, *(required or {})]}
-    return msgspec.defstruct(name, [*required_fields, *optional_fields], rename=json_names)
+    return msgspec.defstruct(name, [*required_fields, *optional_fields], rename=json_names, gc=False)  # no cycles
 
 
 def _json_type(column: FieldColumn) -> Any:

@@ -39,7 +39,7 @@ MOST_GROUPS = 10_000  # of Data Center's picker, which has no pages
 FILTER_PARTS = "description,owner,jql,favourite,sharePermissions,viewUrl"
 
 
-class Named(Struct):
+class Named(Struct, gc=False):
     id: str | int | None = None
     key: str | None = None
     name: str | None = None
@@ -48,17 +48,17 @@ class Named(Struct):
     originBoardId: int | None = None
 
 
-class ActorUser(Struct):
+class ActorUser(Struct, gc=False):
     accountId: str | None = None
     key: str | None = None
 
 
-class ActorGroup(Struct):
+class ActorGroup(Struct, gc=False):
     groupId: str | None = None
     name: str | None = None
 
 
-class Actor(Struct):
+class Actor(Struct, gc=False):
     """Data Center of older versions has only `name`, of a user or a group, and the type."""
 
     type: str | None = None
@@ -79,31 +79,31 @@ class Actor(Struct):
         return f"user:{number}" if number else None
 
 
-class Role(Struct):
+class Role(Struct, gc=False):
     name: str | None = None
     actors: list[Actor | None] | None = None
 
 
-class Grants(Struct):
+class Grants(Struct, gc=False):
     id: int | str | None = None
     name: str | None = None
     permissions: list[Raw] | None = None
 
 
-class Levels(Struct):
+class Levels(Struct, gc=False):
     levels: list[Raw] | None = None
 
 
-class LevelMember(Struct):
+class LevelMember(Struct, gc=False):
     holder: Raw
 
 
-class OptionPage(Struct):
+class OptionPage(Struct, gc=False):
     options: list[Raw] | None = None
     total: int | None = None
 
 
-class GroupPage(Struct):
+class GroupPage(Struct, gc=False):
     groups: list[Raw]
     total: int | None = None
 

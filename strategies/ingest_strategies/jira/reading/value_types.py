@@ -16,55 +16,55 @@ NUMBERS = {"decimal": "decimal", "float64": "float", "text": "number"}
 """`number_type` of the configuration -> shape."""
 
 
-class NamedObject(Struct):
+class NamedObject(Struct, gc=False):
     id: str | None = None
     name: str | None = None
 
 
-class Category(Struct):
+class Category(Struct, gc=False):
     key: str | None = None
 
 
-class Status(Struct):
+class Status(Struct, gc=False):
     name: str | None = None
     statusCategory: Category | None = None
 
 
-class Option(Struct):
+class Option(Struct, gc=False):
     value: str | None = None
 
 
-class Project(Struct):
+class Project(Struct, gc=False):
     id: str | None = None
     key: str | None = None
     projectTypeKey: str | None = None
 
 
-class Location(Struct):
+class Location(Struct, gc=False):
     projectKey: str | None = None
 
 
-class PermissionHolder(Struct):
+class PermissionHolder(Struct, gc=False):
     type: str | None = None
     parameter: str | None = None
     value: str | None = None
 
 
-class RemoteObject(Struct):
+class RemoteObject(Struct, gc=False):
     url: str | None = None
     title: str | None = None
 
 
-class RequestStatus(Struct):
+class RequestStatus(Struct, gc=False):
     status: str | None = None
     statusCategory: str | None = None
 
 
-class RequestDate(Struct):
+class RequestDate(Struct, gc=False):
     iso8601: str | None = None
 
 
-class Links(Struct):
+class Links(Struct, gc=False):
     web: str | None = None
 
 
