@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +22,7 @@ from ingest_ray.secrets.keyring import Keyring
 from ingest_ray.settings import Settings
 from ingest_ray.simulators.atlassian import simulate
 from ingest_ray.state.sealed_secrets import PREFIX, SealedSecrets, reseal
+from tests.forks import run_module
 
 GRANT = TokenGrant("https://auth.example/token", "app", "app-secret", "refresh-0")
 LEEWAY_S = 600.0
@@ -273,8 +272,7 @@ def test_a_killed_process_loses_no_refresh_token(tmp_path: Path, step: str) -> N
         )
 
         def run(*arguments: str, **variables: str) -> int:
-            command = [sys.executable, "-m", "ingest_ray.cli", *arguments]
-            return subprocess.run(command, cwd=tmp_path, env={**os.environ, **variables}, check=False).returncode
+            return run_module("ingest_ray.cli", *arguments, env={**os.environ, **variables}, cwd=tmp_path).returncode
 
         assert run("apply") == 0
         assert run("test", "tracker", INGEST_FAILPOINT=step) == -signal.SIGKILL
