@@ -202,12 +202,12 @@ class PostgresLog:
                 # A value that a column got before this position is in no change, and the load would not read the column.
                 refuse_columns(spec, unknown_columns(spec, read_column_types(session, spec.dataset)))
             facts["slot"] = slot_name(spec) + ("" if slot is not None else ", which the first run makes")
+            publication = find_unit_slot(session, spec).publication if slot is not None else facts["publication"]
         note = "the first load; changes are read from this position on"
         horizon = Horizon(value=position_of(begun), method="position of the replication slot", note=note)
         with open_probe(self._dialect, spec, known) as probe:
             table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
-            name = facts["publication"]
-            history = require_same(table_probe.session, spec, state, begun, name, version)
+            history = require_same(table_probe.session, spec, state, begun, publication, version)
             if history is not None and probe.snapshot is None:
                 history = history.model_copy(update={"seen": None})  # rows are read as they will be then
             yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts}, history=history)
