@@ -100,8 +100,8 @@ class LogSession:
             if (found := self.table.slots.get(_texts(sql)[0])) is not None and found.is_new and self._makes(found):
                 raise SourceUnavailable("the replication slot is active")
             return [("",)] if self.table.slots.pop(_texts(sql)[0], None) is not None else []
-        if named := re.findall(r"FROM pg_replication_slots .*slot_name = '(\w+)'", sql, re.DOTALL):
-            return self._slot(named[0])
+        if named := re.findall(r"FROM pg_replication_slots .*slot_name IN \((.*)\)", sql, re.DOTALL):
+            return [row for name in re.findall(r"'(\w+)'", named[0]) for row in self._slot(name)]
         if "FROM pg_locks" in sql:
             listed = re.findall(r"string_to_array\('([\d,]*)'", sql)
             found = [str(some.xid) for some in self.table.running]
@@ -132,6 +132,7 @@ class LogSession:
                 lsn_text(self.table.end),
                 1_000,
                 str(self.table.restarts),
+                name,
             )
         ]
 
@@ -176,8 +177,7 @@ class LogSession:
 
 _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
     "max_replication_slots": [(40, 0, False)],
-    "wal_level": [("logical", 160_000)],
-    "rolreplication": [(True,)],
+    "wal_level": [("logical", 160_000, True)],
     "pg_publication_rel": [(name, 100) for name in ("u", "public.t", "public.other1", "public.other2")],
     "SELECT 1::bigint FROM pg_publication": [],
     "count(*)::bigint FROM pg_publication": [(0,)],

@@ -8,7 +8,7 @@ at or after `confirmed_flush_lsn`.
 import hashlib
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ingest_ray.sdk.errors import ConfigError, LogGone, SourceDenied, SourceLocked, SourceUnavailable
@@ -30,9 +30,8 @@ _END = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_curr
 _SLOT = """
 SELECT coalesce(active_pid, 0)::bigint, coalesce(restart_lsn::text, ''), coalesce(confirmed_flush_lsn::text, ''),
        coalesce(wal_status, ''), coalesce(plugin::text, ''), coalesce(database::text, '') = current_database(), ({end})::text,
-       coalesce(catalog_xmin::text, '0')::bigint, pg_postmaster_start_time()::text
-FROM pg_replication_slots WHERE slot_name = {name}"""
-_SERVER = "SELECT current_setting('wal_level'), current_setting('server_version_num')::bigint"
+       coalesce(catalog_xmin::text, '0')::bigint, pg_postmaster_start_time()::text, slot_name::text
+FROM pg_replication_slots WHERE slot_name IN ({names})"""
 # Of this database: other ones have transactions of any length, and none of our rows.
 _IN_PROGRESS = """
 SELECT coalesce(string_agg(DISTINCT l.transactionid::text, ','), '') FROM pg_locks l
@@ -49,6 +48,7 @@ MAY_REPLICATE = (
     "SELECT rolreplication OR rolsuper OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname IN ('rds_replication', 'alloydbsuperuser',"
     " 'cloudsqlsuperuser', 'azure_pg_admin') AND pg_has_role(r.oid, 'MEMBER')) FROM pg_roles WHERE rolname = current_user"
 )
+_SERVER = f"SELECT current_setting('wal_level'), current_setting('server_version_num')::bigint, ({MAY_REPLICATE})"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def check_server(session: Session, endpoint_id: str) -> int:
         ConfigError: it writes no log for logical decoding, or is too old.
         SourceDenied: the role may not read it.
     """
-    level, version = session.rows(_SERVER)[0]
+    level, version, may_replicate = session.rows(_SERVER)[0]
     if version < OLDEST_VERSION:
         raise ConfigError(f"{endpoint_id}: run_mode CHANGES needs PostgreSQL 14 or newer", hint="run_mode: INCREMENTAL")
     if level != "logical":
@@ -117,7 +117,7 @@ def check_server(session: Session, endpoint_id: str) -> int:
             f"{endpoint_id}: the server's wal_level is '{level}': its log does not have the changes of rows",
             hint="ALTER SYSTEM SET wal_level = logical, then restart the server; docs/changes.md has all that is needed",
         )
-    if not session.rows(MAY_REPLICATE)[0][0]:
+    if not may_replicate:
         raise SourceDenied(
             f"{endpoint_id}: the role may not use replication slots",
             hint="ALTER ROLE ... REPLICATION; or rds_replication",
@@ -126,10 +126,27 @@ def check_server(session: Session, endpoint_id: str) -> int:
 
 
 def read_slot(session: Session, name: str) -> Slot | None:
-    rows = session.rows(_SLOT.format(end=_END, name=quoted_text(name)))
-    if not rows:
-        return None
-    pid, restart, confirmed, status, plugin, is_here, end, catalog_xmin, server = rows[0]
+    return read_slots(session, name).get(name)
+
+
+def read_slots(session: Session, *names: str) -> Mapping[str, Slot]:
+    """Those that exist, all as of one moment."""
+    listed = ", ".join(map(quoted_text, names))
+    return {row[-1]: _slot_of(*row) for row in session.rows(_SLOT.format(end=_END, names=listed))}
+
+
+def _slot_of(
+    pid: int,
+    restart: str,
+    confirmed: str,
+    status: str,
+    plugin: str,
+    is_here: bool,
+    end: str,
+    catalog_xmin: int,
+    server: str,
+    name: str,
+) -> Slot:
     if plugin != "pgoutput" or not is_here:
         raise ConfigError(
             f"replication slot '{name}' is of another database, or of plugin '{plugin}'", hint="field 'slot_prefix'"

@@ -17,7 +17,7 @@ from ingest_strategies.jdbc.postgres.changes.publication import read_published_x
 from ingest_strategies.jdbc.postgres.changes.slot import (
     RELOAD_HINT,
     Slot,
-    read_slot,
+    read_slots,
     require_slot,
     shared_name,
     slot_name,
@@ -67,14 +67,11 @@ def has_all(catalog_xmin: int, published: int | None) -> bool:
 def find_unit_slot(session: Session, spec: UnitSpec) -> UnitSlot:
     own, shared = slot_name(spec), shared_name(spec.endpoint)
     given = parse_config(PostgresConfig, spec.endpoint).publication
-    slot = read_slot(session, own)
-    if slot is None:
-        common = read_slot(session, shared)
-        slot = read_slot(session, own)  # the unit may have been set apart before the shared slot was looked at
-        if slot is None:
-            published = read_published_xid(session, given or shared, spec.dataset.name)
-            return UnitSlot(shared, common, False, given or shared, published)
-    return UnitSlot(own, slot, True, given or (own if has_publication(session, own) else shared))
+    slots = read_slots(session, own, shared)  # of one moment: the unit may be set apart between two looks
+    if own in slots:
+        return UnitSlot(own, slots[own], True, given or (own if has_publication(session, own) else shared))
+    published = read_published_xid(session, given or shared, spec.dataset.name)
+    return UnitSlot(shared, slots.get(shared), False, given or shared, published)
 
 
 def has_publication(session: Session, name: str) -> bool:
