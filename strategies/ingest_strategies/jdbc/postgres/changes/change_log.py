@@ -69,7 +69,7 @@ from ingest_strategies.jdbc.postgres.changes.slot import (
     shared_name,
     slot_name,
 )
-from ingest_strategies.jdbc.postgres.changes.timeline import is_kept, is_same, read_until
+from ingest_strategies.jdbc.postgres.changes.timeline import is_kept, is_same, read_history, read_until
 from ingest_strategies.jdbc.postgres.changes.unit_slot import find_or_read, find_unit_slot, read_relation_oid
 from ingest_strategies.jdbc.postgres.row_security import read_policies
 from ingest_strategies.jdbc.reader import read
@@ -192,7 +192,7 @@ class PostgresLog:
             return
         begun = begun_at(state, spec)
         with self._dialect.open(spec.endpoint) as session:
-            version = self._check(session, spec)
+            version, before = self._check(session, spec), read_history(session)
             facts = {"replica_identity": check_identity(session, spec), "publication": publication_name(spec)}
             slot = read_slot(session, slot_name(spec))
             if begun is None:
@@ -208,6 +208,8 @@ class PostgresLog:
         with open_probe(self._dialect, spec, known) as probe:
             table_probe: TableProbe = replace(probe.live, cursor=CursorProbe(horizon))
             history = require_same(table_probe.session, spec, state, begun, publication, version)
+            if not is_same(before, history):  # the position may be one of a history that is lost
+                raise SnapshotLost(f"{spec.unit_id}: another server answered", hint="the run plans again")
             if history is not None and probe.snapshot is None:
                 history = history.model_copy(update={"seen": None})  # rows are read as they will be then
             yield replace(probe, horizon=horizon, live=table_probe, facts={**probe.facts, **facts}, history=history)
