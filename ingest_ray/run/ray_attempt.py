@@ -34,7 +34,7 @@ from ingest_ray.run.placement import fits_one_slice, is_http, readers_per_cpu
 from ingest_ray.run.reporter import RunReporter
 from ingest_ray.run.staging_area import begin_staging, end_staging
 from ingest_ray.sdk import tracing
-from ingest_ray.sdk.contracts import Staging
+from ingest_ray.sdk.contracts import LocalFileStager, Staging
 from ingest_ray.sdk.errors import ClusterUnavailable, IngestError, Recovery, StagingUnavailable
 from ingest_ray.sdk.types import RunState
 from ingest_ray.state.writer import StateWriter
@@ -122,7 +122,7 @@ class Attempt:
 def may_reach(adopter: FileAdopter, cluster: Cluster) -> bool:
     """Whether readers write where the control commits: on one machine, or in a store whose keys no label confines to some nodes."""
     settings = adopter.order.settings.ray
-    is_store = "://" in adopter.sink.location(adopter.target)
+    is_store = "://" in adopter.sink.location(adopter.target) and not isinstance(adopter.sink, LocalFileStager)
     return cluster.holds_control(settings) or (is_store and not settings.actor_labels)
 
 

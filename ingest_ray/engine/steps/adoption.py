@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from ingest_ray.engine.steps.unit_layout import target_of
 from ingest_ray.process.failpoints import reached
 from ingest_ray.quarantine.raw_rows import raw_row
 from ingest_ray.quarantine.writer import QuarantineWriter
-from ingest_ray.sdk.contracts import FileStager, Sink
+from ingest_ray.sdk.contracts import FileStager, LocalFileStager, Sink
 from ingest_ray.sdk.row_hash import RowHash
 from ingest_ray.sdk.types import ADOPTED, Handle, Prepared, Scope, Slice, Target
 from ingest_ray.staging.pages import check_schema, joined, schema_fingerprint
@@ -85,6 +86,8 @@ def adopter_of(order: RunOrder, sink: Sink | None = None) -> FileAdopter | None:
     if order.spec.is_cdm or order.settings.staging.provider != "auto":
         return None
     sink = sink or open_sink_of(order)
+    if isinstance(sink, LocalFileStager) and "://" not in order.settings.staging_uri:
+        sink.stage_in(f"{order.settings.staging_uri}/{quote(order.run_id, safe='')}")
     return FileAdopter(order, sink, sink, target_of(order)) if isinstance(sink, FileStager) else None
 
 

@@ -14,6 +14,7 @@ from ingest_ray.registry import open_sink
 from ingest_ray.sdk.contracts import (
     FileStager,
     KeySumReader,
+    LocalFileStager,
     Misfit,
     MisfitFinder,
     ProgressReader,
@@ -50,6 +51,8 @@ class RenamedSink:
             self.find_misfits = self._find_misfits
         if isinstance(sink, FileStager):
             self.adopts, self.stage_files, self.sweep_files = self._adopts, self._stage_files, self._sweep_files
+        if isinstance(sink, LocalFileStager):
+            self.stage_in = sink.stage_in
         if isinstance(sink, RowReader):
             self.comparable_schema, self.read_rows = self._comparable_schema, self._read_rows
         if isinstance(sink, KeySumReader):

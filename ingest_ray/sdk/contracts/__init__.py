@@ -18,7 +18,7 @@ from ingest_ray.sdk.contracts.capabilities import (
 from ingest_ray.sdk.contracts.comparison import KeySumReader, KeySums, RowLookup, RowReader
 from ingest_ray.sdk.contracts.database_login import DatabaseLogin, LoginRequest
 from ingest_ray.sdk.contracts.descriptor import Addresses, Descriptor
-from ingest_ray.sdk.contracts.file_stager import FileStager
+from ingest_ray.sdk.contracts.file_stager import FileStager, LocalFileStager
 from ingest_ray.sdk.contracts.kv import KV, SnapshotReader
 from ingest_ray.sdk.contracts.model_sink import ModelProgressReader, ModelSink, ModelTable
 from ingest_ray.sdk.contracts.secret_store import SecretStore, StoredSecret
@@ -40,6 +40,7 @@ __all__ = [
     "KeyScan",
     "KeySumReader",
     "KeySums",
+    "LocalFileStager",
     "LogInventory",
     "LogReader",
     "LogReaders",

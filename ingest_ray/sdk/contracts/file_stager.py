@@ -1,4 +1,4 @@
-"""The optional capability of a sink whose tables are files: readers write those files, and a commit adopts them."""
+"""The optional capability of a sink that readers write into: files of its tables, or files of which its commits take the rows."""
 
 from __future__ import annotations  # so that importing a contract does not import pyarrow
 
@@ -42,4 +42,14 @@ class FileStager(Protocol):
     def sweep_files(self, target: Target, run_id: str) -> int:
         """Deletes the files that a lost run staged and no commit has ever named; returns how many. Called after `open` took the target
         over under a newer epoch, so that no commit of that run can name them any more. Files of other runs stay."""
+        ...
+
+
+@runtime_checkable
+class LocalFileStager(FileStager, Protocol):
+    """A sink whose staged files are no files of its tables: `commit` reads them, on the machine where they were written."""
+
+    def stage_in(self, folder: str) -> None:
+        """The local folder of the run's files, which may not be there yet. What is left in it is swept with the run's staging. Called
+        before `stage_files`; without it, the sink stages where every machine finds the rows."""
         ...

@@ -17,11 +17,16 @@ _MODULES = {
     "mariadb": "mysql.database",
     "sqlite": "sqlite",
 }
+_COPYING = {"postgresql": "postgres.copy_sink", "postgres": "postgres.copy_sink"}
 _PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mariadb": 3306}
 
 
 def open_sink(config: SqlConfig) -> Sink:
-    return SqlSink(_database(config))
+    database, scheme = _database(config), _scheme(config)
+    if scheme not in _COPYING:
+        return SqlSink(database)
+    sink: Sink = import_module(f"ingest_ray.sinks.databases.{_COPYING[scheme]}").CopySink(database)
+    return sink
 
 
 def open_models(config: SqlConfig) -> ModelSink:
@@ -30,9 +35,12 @@ def open_models(config: SqlConfig) -> ModelSink:
     return SqlModelSink(_database(config))
 
 
+def _scheme(config: SqlConfig) -> str:
+    return config.url.removeprefix("jdbc:").split(":", 1)[0].split("+", 1)[0].lower()
+
+
 def _database(config: SqlConfig) -> Database:
-    url = config.url.removeprefix("jdbc:")
-    scheme = url.split(":", 1)[0].split("+", 1)[0].lower()
+    url, scheme = config.url.removeprefix("jdbc:"), _scheme(config)
     if scheme not in _MODULES:
         raise ConfigError(f"there is no SQL sink for database '{scheme}'", hint=f"known: {', '.join(sorted(_MODULES))}")
     module = import_module(f"ingest_ray.sinks.databases.{_MODULES[scheme]}")

@@ -1,6 +1,7 @@
 """Loads batches into a stage table: counts, hashes, converts and numbers their rows on the way."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -12,6 +13,14 @@ from ingest_ray.sinks.databases.database import ORDER, Database
 from ingest_ray.sinks.history.columns import INSTANT, VALID_FROM
 from ingest_ray.sinks.provenance import PROVENANCE_COLUMNS, Provenance
 from ingest_ray.sinks.value_limits import convert_rows, find_unconvertible, wanted_schema
+
+
+class StageStore(Protocol):
+    """Where stages are: a database, or files."""
+
+    def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None: ...
+
+    def drop_stages(self, stages: Sequence[str]) -> None: ...
 
 
 class StageLoader:
@@ -45,14 +54,14 @@ class StageLoader:
             columns.append(pa.field(internal_name(ORDER, columns.names), pa.int64())) if is_numbered else columns
         )
 
-    def load(self, db: Database, stage: str, batches: Iterable[pa.RecordBatch]) -> None:
+    def load(self, store: StageStore, stage: str, batches: Iterable[pa.RecordBatch]) -> None:
         """Drops the stage where loading fails. Raises the error of `batches` itself, not what a driver made of it."""
         try:
-            db.load_stage(stage, self._stage_schema, self._convert(batches))
+            store.load_stage(stage, self._stage_schema, self._convert(batches))
         except CommitUnknown as error:  # no handle names this stage: a later run drops it
             raise SinkUnavailable(error.message, hint=error.hint) from error
         except BaseException as error:
-            db.drop_stages([stage])
+            store.drop_stages([stage])
             if self._error is not None and self._error is not error:
                 raise self._error from error
             raise

@@ -4,9 +4,13 @@ A stage of a unit's table has no provenance columns: the values are the same for
 into the table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+from pydantic import JsonValue
 
 from ingest_ray.sdk.errors import LedgerMismatch, StagingLost
 from ingest_ray.sdk.types import Prepared, Target
@@ -15,6 +19,34 @@ from ingest_ray.sinks.databases.table_names import run_stage_prefix, unit_stage_
 from ingest_ray.sinks.provenance import INGESTED_AT, RUN_ID, SLICE, Provenance
 
 STAGE_PROVENANCE = (RUN_ID, SLICE, INGESTED_AT)
+FILE, FILE_BYTES = "file", "file_bytes"
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    path: str
+    bytes: int
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> "StagedFile | None":
+        path, size = prepared.payload.get(FILE), prepared.payload.get(FILE_BYTES)
+        return None if path is None else cls(str(path), int(str(size)))
+
+
+class StageFiles(Protocol):
+    """Stages in files, of which a commit takes the rows. Loads and drops them as a database does its stages."""
+
+    def takes(self, columns: pa.Schema) -> bool:
+        """True where the database will take every value of these types: files are not searched for rows that it refuses."""
+        ...
+
+    def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None: ...
+
+    def drop_stages(self, stages: Sequence[str]) -> None: ...
+
+    def payload(self, stage: str) -> dict[str, JsonValue]:
+        """What the commit needs to find the file, and to see whether it is whole."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,6 +59,8 @@ class PreparedStage:
     ingested_at: datetime
     rows: int
     is_numbered: bool
+    file: StagedFile | None = None
+    """Where the rows are, if not in the database."""
 
     @classmethod
     def of(cls, target: Target, prepared: Prepared) -> "PreparedStage":
@@ -37,6 +71,7 @@ class PreparedStage:
             ingested_at=datetime.fromisoformat(str(prepared.payload["at"])),
             rows=prepared.rows,
             is_numbered=is_numbered(target, is_insert_only=prepared.is_insert_only),
+            file=StagedFile.of(prepared),
         )
 
     def provenance(self, db: Database) -> list[str]:
@@ -62,7 +97,8 @@ def stage_payload(stage: str, provenance: Provenance) -> dict[str, str]:
 
 
 def stages_of(group: Sequence[Prepared]) -> list[str]:
-    return [str(prepared.payload["stage"]) for prepared in group]
+    """The names of those that are in the database."""
+    return [str(prepared.payload["stage"]) for prepared in group if FILE not in prepared.payload]
 
 
 def refuse_lost_stages(db: Database, session: Session, loaded: Mapping[str, int]) -> None:
@@ -104,6 +140,13 @@ def refuse_remaining_rows(db: Database, session: Session, table: str, where: str
             f"table '{db.location(table)}' kept rows that had to be deleted: nothing was committed",
             hint="a trigger or a rule of the table keeps them: remove it",
         )
+
+
+def drop_stages_of_run(db: Database, target: Target, run_id: str) -> int:
+    """Returns how many there were."""
+    found = db.list_stages(run_stage_prefix(target.model_copy(update={"run_id": run_id})))
+    db.drop_stages(found)
+    return len(found)
 
 
 def drop_stages_of_older_runs(db: Database, target: Target) -> None:

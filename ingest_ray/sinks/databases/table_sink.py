@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from ingest_ray.sinks.databases.row_reads import comparable_schema, read_rows, s
 from ingest_ray.sinks.databases.stage_loader import CountedBatches, StageLoader, find_misfits_in
 from ingest_ray.sinks.databases.stages import (
     PreparedStage,
+    StageFiles,
     drop_stages_of_older_runs,
     is_numbered,
     refuse_lost_stages,
@@ -98,6 +100,17 @@ class SqlSink:
             return not session.execute(f"select 1 from {self._db.quoted_table(table)} limit 1")
 
     def prepare(self, target: Target, piece: Slice, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Prepared:
+        return self._stage(target, piece, schema, batches)
+
+    def _stage(
+        self,
+        target: Target,
+        piece: Slice,
+        schema: pa.Schema,
+        batches: Iterable[pa.RecordBatch],
+        files: StageFiles | None = None,
+    ) -> Prepared:
+        """In a table of the database, or in one of `files`, where these can have the types of all columns."""
         started = time.monotonic()
         target, schema = self._in_sink(target, schema)
         table, stage = unit_table_name(target), new_stage_name(target)
@@ -118,14 +131,20 @@ class SqlSink:
             numbered = is_numbered(target, is_insert_only=piece.is_insert_only)
             begins = self._begins(target, provenance)
             loader = StageLoader(without_history(columns, target), is_numbered=numbered, begins=begins)
-        loader.load(self._db, stage, batches if changes is None else changes)
+        if files is not None and (changes is not None or not files.takes(columns)):
+            files = None
+        loader.load(files or self._db, stage, batches if changes is None else changes)
         return Prepared(
             slice_id=piece.slice_id,
             rows=loader.hash.rows,
             bytes=loader.bytes,
             row_hash=loader.hash.hexdigest(),
             is_insert_only=piece.is_insert_only,
-            payload={**stage_payload(stage, provenance), **(changes.payload if changes else {})},
+            payload={
+                **stage_payload(stage, provenance),
+                **(changes.payload if changes else {}),
+                **(files.payload(stage) if files else {}),
+            },
             seconds=time.monotonic() - started,
         )
 
@@ -281,9 +300,21 @@ class SqlSink:
             session.execute(f"delete from {self._db.quoted_table(table)}")
             refuse_remaining_rows(self._db, session, table)
         has_only_inserts = all(prepared.is_insert_only or prepared.rows == 0 for prepared in group)
-        if keeps_history(target) and not has_only_inserts:
-            return merge_history(self._db, session, target, table, stages, columns)
-        if target.write is WriteMode.UPSERT and not has_only_inserts:
-            return upsert(self._db, session, target, table, stages, columns)
-        insert(self._db, session, target, table, stages, columns)
+        if target.write.merges and not has_only_inserts:
+            merge = merge_history if keeps_history(target) else upsert
+            with self._in_database(session, target, stages) as in_database:
+                return merge(self._db, session, target, table, in_database, columns)
+        self._insert(session, target, table, stages, columns)
         return sum(prepared.rows for prepared in group)
+
+    @contextmanager
+    def _in_database(
+        self, session: Session, target: Target, stages: Sequence[PreparedStage]
+    ) -> Iterator[Sequence[PreparedStage]]:
+        """The stages, each as one that statements can read."""
+        yield stages
+
+    def _insert(
+        self, session: Session, target: Target, table: str, stages: Sequence[PreparedStage], columns: pa.Schema
+    ) -> None:
+        insert(self._db, session, target, table, stages, columns)

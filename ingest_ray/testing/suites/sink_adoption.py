@@ -95,7 +95,9 @@ class AdoptionTests:
         new = Load(world, WriteMode.APPEND, epoch=2, run="run-2")
         living = stage(new, rows((3, 1, "c")), number=9)
         assert isinstance(new.sink, FileStager)
-        assert [new.sink.sweep_files(new.target, run) for run in ("run-1", "run-1", "run", "run-3")] == [1, 0, 0, 0]
+        swept = [new.sink.sweep_files(new.target, run) for run in ("run-1", "run-1", "run", "run-3")]
+        assert swept[0] <= 1  # 0 where `open` did it, or where the sweep of the run's staging does
+        assert not any(swept[1:])
         new.sequence = 1
         new.commit(living)
         assert new.found() == [(1, 1, "a"), (3, 1, "c")]

@@ -3,7 +3,7 @@
 https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/adbc/current/driver/postgresql.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -29,6 +29,7 @@ from ingest_ray.sinks.type_mapping import map_type
 from ingest_ray.sinks.value_limits import ValueLimits
 
 LOCK_TIMEOUT_S = 60
+INSERTED = "_ingest_inserted"  # Arrow rows on their way into a temporary table
 # A row of a B-tree has at most a third of a page, 2,704 bytes with its header: https://www.postgresql.org/docs/current/btree.html
 BTREE_KEY_BYTES = 2_000
 
@@ -54,9 +55,17 @@ class PostgresDatabase(StandardSqlDatabase):
     @cached_property
     def limits(self) -> ValueLimits:  # type: ignore[override]
         """Text is limited by the encoding of the database: https://www.postgresql.org/docs/current/multibyte.html"""
+        return replace(POSTGRES_LIMITS, codec=python_codec(self._encoding))
+
+    @cached_property
+    def _encoding(self) -> str:
         with self.transaction() as session:
             ((encoding,),) = session.execute("select current_setting('server_encoding')")
-        return replace(POSTGRES_LIMITS, codec=python_codec(str(encoding)))
+        return str(encoding)
+
+    @property
+    def has_every_character(self) -> bool:
+        return self._encoding == "UTF8"
 
     def quoted_table(self, name: str) -> str:
         schema, table = self._schema_and_table(name)
@@ -79,7 +88,7 @@ class PostgresDatabase(StandardSqlDatabase):
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         with self._connection() as connection:
-            yield _PostgresSession(connection, self._peer)
+            yield PostgresSession(connection, self._peer)
             self._commit(connection)
 
     def binary_ordered(self, term: str, kind: pa.DataType) -> str:
@@ -166,23 +175,57 @@ class PostgresDatabase(StandardSqlDatabase):
 
     def make_room_for_keys(self, session: Session, table: str, key: Sequence[str], source: str) -> None:
         """Replaces the B-tree of `prepare_merge`, to which the server gave its name, before the first key that it could not hold."""
-        quoted_table = self.quoted_table(table)
-        indexes = session.execute(
+        indexes = self._key_trees(session, table, key)
+        if not indexes or self._longest_key(session, key, source) <= BTREE_KEY_BYTES:
+            return
+        for index in indexes:
+            session.execute(f"drop index {index}")
+        self._create_hash_indexes(session, self.quoted_table(table), key)
+
+    def _key_trees(self, session: Session, table: str, key: Sequence[str]) -> list[str]:
+        """The B-trees of `prepare_merge` that might refuse a key."""
+        rows = session.execute(
             "select quote_ident(n.nspname) || '.' || quote_ident(i.relname) from pg_index x"
             " join pg_class i on i.oid = x.indexrelid join pg_namespace n on n.oid = i.relnamespace"
             " join pg_am m on m.oid = i.relam and m.amname = 'btree' join pg_class t on t.oid = x.indrelid"
             " cross join lateral (select array_agg(a.attname order by k.position) as names, bool_or(a.attlen < 0) as is_variable"
             " from unnest(x.indkey) with ordinality k(number, position)"
             " join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.number) c"
-            f" where x.indrelid = {self.text_literal(quoted_table)}::regclass and not x.indisunique and x.indpred is null"
+            f" where x.indrelid = {self.text_literal(self.quoted_table(table))}::regclass and not x.indisunique and x.indpred is null"
             " and x.indexprs is null and c.is_variable and i.relname ~ '_idx[0-9]*$' and pg_has_role(t.relowner, 'USAGE')"
             f" and c.names = array[{', '.join(map(self.text_literal, key))}]::name[]"
         )
-        if not indexes or self._longest_key(session, key, source) <= BTREE_KEY_BYTES:
-            return
-        for (index,) in indexes:
-            session.execute(f"drop index {index}")
-        self._create_hash_indexes(session, quoted_table, key)
+        return [str(index) for (index,) in rows]
+
+    def takes_copies(self, session: Session, table: str, types: Mapping[str, str], key: Sequence[str]) -> bool:
+        """Locks the table against changes of its definition; then tells whether a COPY of columns of these types (as the server names
+        them) does what an INSERT does.
+
+        A COPY is told by the driver to have taken all rows, also where a trigger drops some, and knows neither rules nor row security
+        (https://www.postgresql.org/docs/current/sql-copy.html); it has no assignment casts.
+        """
+        quoted_table = self.quoted_table(table)
+        session.execute(f"lock table {quoted_table} in row exclusive mode")
+        ((is_plain,),) = session.execute(
+            "select c.relkind = 'r' and not c.relhasrules and not row_security_active(c.oid) and not exists"
+            " (select 1 from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)"
+            f" from pg_class c where c.oid = {self.text_literal(quoted_table)}::regclass"
+        )
+        if not is_plain or (key and self._key_trees(session, table, key)):
+            return False
+        found = self.read_columns(session, table)
+        return all(found.get(name) == kind for name, kind in types.items())
+
+    def insert_rows(self, session: Session, table: str, rows: pa.Table) -> None:
+        """As Arrow, by way of another temporary table, in whose types the driver writes it."""
+        assert isinstance(session, PostgresSession)
+        session.insert(table, rows)
+
+    def copy_rows(self, session: Session, table: str, rows: pa.RecordBatchReader) -> int:
+        """Copies rows into columns of their names; returns how many were sent."""
+        assert isinstance(session, PostgresSession)
+        schema, name = self._schema_and_table(table)
+        return session.copy(schema, name, rows)
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = read_batches_as(schema, batches)
@@ -190,11 +233,10 @@ class PostgresDatabase(StandardSqlDatabase):
             kinds = ", ".join(
                 f"{self.quoted(field.name)} {map_type(field.type, self.rules).sink_type}" for field in schema
             )
-            _PostgresSession(connection, self._peer).execute(
+            PostgresSession(connection, self._peer).execute(
                 f"create unlogged table {self.quoted_table(stage)} ({kinds})"
             )
-            with self._peer.span(f"COPY into {self.quoted_table(stage)}"), connection.cursor() as cursor:
-                cursor.adbc_ingest(stage, rows, mode="append", db_schema_name=self._schema)
+            PostgresSession(connection, self._peer).copy(self._schema, stage, rows)
             self._commit(connection)
 
     def drop_stages(self, stages: Sequence[str]) -> None:
@@ -254,7 +296,18 @@ class PostgresDatabase(StandardSqlDatabase):
         return None
 
 
-class _PostgresSession(CursorSession):
+class PostgresSession(CursorSession):
+    def insert(self, table: str, rows: pa.Table) -> None:
+        names = ", ".join(rows.column_names)
+        with self._connection.cursor() as cursor:
+            cursor.adbc_ingest(INSERTED, rows, mode="create", temporary=True)
+        self.execute(f"insert into {table} ({names}) select {names} from pg_temp.{INSERTED}")
+        self.execute(f"drop table pg_temp.{INSERTED}")
+
+    def copy(self, schema: str, table: str, rows: pa.RecordBatchReader) -> int:
+        with self._peer.span(f"COPY into {schema}.{table}"), self._connection.cursor() as cursor:
+            return int(cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema))
+
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
@@ -263,7 +316,7 @@ class _PostgresSession(CursorSession):
 
 def _begin(connection: Any) -> Any:
     try:
-        _PostgresSession(connection).execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+        PostgresSession(connection).execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
     except BaseException:
         _close(connection)
         raise

@@ -45,7 +45,7 @@ def _elements(wire: npt.NDArray[np.uint8], filled: int, element: CopiedType) -> 
     state[kernel.FILLED] = filled
     page_bytes = max(filled, LEAST_BYTES)  # no value is larger than it was sent
     found: list[pa.Array] = []
-    room: dict[int, int] = {}
+    room = {0: page_bytes}  # a named room: memory of any size is not kept for other pages
     while state[kernel.AT] < filled:
         page = Page([element], page_bytes, room)
         state[kernel.ROWS] = state[kernel.BYTES] = 0
@@ -59,5 +59,6 @@ def _elements(wire: npt.NDArray[np.uint8], filled: int, element: CopiedType) -> 
             raise NoArray(f"an element of an array is no {element.arrow}")
         if rows:
             found.append(page.batch(rows).column(0))
-        room = {0: int(state[kernel.ROOM])} if status == kernel.GROW else {}
+        if status == kernel.GROW:
+            room = {0: int(state[kernel.ROOM])}
     return pa.concat_arrays(found) if found else pa.array([], element.arrow)
