@@ -11,6 +11,7 @@ from ingest_ray.sdk.errors import SourceUnavailable
 from ingest_ray.sdk.types import Axis, Effect, Slice
 from ingest_ray.testing.servers.mariadb import MariaDatabase, MariaServer, running_server
 from ingest_strategies.jdbc.mysql.changes.first_load import PositionedDialect
+from ingest_strategies.jdbc.mysql.changes.intervals import read_log_table, transactions_between
 from ingest_strategies.jdbc.mysql.changes.server import read_server, read_visible_end
 from ingest_strategies.jdbc.mysql.dialect import Mysql
 from tests.changes.binlog_world import LOG_OPTIONS, binlog_world, write
@@ -71,6 +72,68 @@ def test_a_unit_goes_on_at_the_replica_and_back(tmp_path: Path, maria_log: Maria
     assert summary.error is not None
     assert summary.error.code == "E_LOG_GONE"
     assert "the server has the transactions up to" in summary.error.message
+
+
+def test_a_replica_that_lost_a_transaction_and_went_on_is_refused(
+    tmp_path: Path, maria_log: MariaDatabase, replica: MariaServer
+) -> None:
+    """Its own transactions have the numbers of those that it never got."""
+    promoted = MariaDatabase(replica, maria_log.name)
+    maria_log.run("CREATE TABLE t (id int PRIMARY KEY, name varchar(20))")
+    world = binlog_world(tmp_path, maria_log)
+    world.run()
+    wait_for_replica(maria_log.server, replica)
+    write(promoted, "STOP SLAVE")
+    write(maria_log, "INSERT INTO t VALUES (1, 'lost')")
+    world.run()
+    write(promoted, "INSERT INTO t VALUES (2, 'other')", "INSERT INTO t VALUES (3, 'other')")
+    moved(world, promoted)
+    (summary,) = launch([world.order()], lambda progress: None, lambda: False)
+    assert summary.error is not None
+    assert summary.error.code == "E_LOG_GONE"
+
+
+def test_a_slice_that_was_planned_at_the_primary_is_read_whole_at_the_replica(
+    tmp_path: Path, maria_log: MariaDatabase, replica: MariaServer
+) -> None:
+    """The replica's file is longer for the same transactions: positions of one server say nothing of the other's."""
+    maria_log.run("CREATE TABLE t (id int PRIMARY KEY, name varchar(20))")
+    wait_for_replica(maria_log.server, replica)
+    longer = ["SET SESSION gtid_domain_id = 7", *(f"CREATE TABLE more{number} (id int)" for number in range(30))]
+    write(MariaDatabase(replica, maria_log.name), *longer)
+    world, dialect = binlog_world(tmp_path, maria_log), Mysql()
+    cuts = []
+    for first in (1, 50):
+        with dialect.open(world.endpoint) as session:
+            cuts.append(read_visible_end(world.endpoint, session, read_server(session)))
+        maria_log.run(f"INSERT INTO t SELECT seq, 'n' FROM seq_{first}_to_{first + 9}")
+    spec = world.order().spec
+    wait_for_replica(maria_log.server, replica)
+    moved(world, MariaDatabase(replica, maria_log.name))
+    spec = spec.model_copy(update={"endpoint": world.endpoint})
+    for _ in range(2):  # from the server, and from the part that is kept
+        with dialect.open(world.endpoint) as session:
+            table = read_log_table(session, spec, read_server(session))
+            found = list(transactions_between(table, *cuts))
+        assert [len(one.items) for one in found if one.items] == [1]
+
+
+def test_servers_that_number_their_transactions_alike_are_refused(
+    tmp_path: Path, maria_log: MariaDatabase, replica: MariaServer
+) -> None:
+    """Both write into one domain, which MariaDB allows where `gtid_strict_mode` is off."""
+    maria_log.run("CREATE TABLE t (id int PRIMARY KEY, name varchar(20))")
+    world, both = binlog_world(tmp_path, maria_log), MariaDatabase(replica, maria_log.name)
+    world.run()
+    wait_for_replica(maria_log.server, replica)
+    write(both, "STOP SLAVE", *[f"CREATE TABLE more{number} (id int)" for number in range(10)])
+    maria_log.run("INSERT INTO t VALUES (1, 'late')")
+    write(both, "START SLAVE")
+    wait_for_replica(maria_log.server, replica)
+    moved(world, both)
+    (summary,) = launch([world.order()], lambda progress: None, lambda: False)
+    assert summary.error is not None, world.rows()
+    assert summary.error.code == "E_LOG_GONE"
 
 
 def test_a_load_is_not_read_from_a_server_that_is_behind(

@@ -241,3 +241,15 @@ def test_a_table_that_mysql_makes_of_rows_is_one_transaction() -> None:
     create = "CREATE TABLE `actor` (`actor_id` int NOT NULL) START TRANSACTION"
     events = [gtid(1, 100), statement(create, 110), *row_events(120), Event(XID, 0, 1, "bin.000001", 130, bytes(8))]
     assert items_of(events) == [(130, 2)]
+
+
+def test_a_part_by_gtids_is_whole_whatever_positions_another_server_has() -> None:
+    target, lower = TargetTable("sakila", "actor"), LogPosition("bin.000009", 4, "1@1")
+    part = LogPart(lower, by_gtids=True)
+    division = LogDivision(part, target, "sakila.actor", frozenset(), 2**30)
+    begin = gtid(1, 100), statement("BEGIN", 110)
+    for event in (*begin, *row_events(120), Event(XID, 0, 1, "bin.000001", 130, bytes(8))):
+        list(division.add(event))
+    part.upper = LogPosition("bin.000001", 7, "2@2")
+    found = TransactionReader(target, "t").read(part.events(target, lower, part.upper))
+    assert [len(one.items) for one in found] == [1]

@@ -76,6 +76,13 @@ class GtidState:
             for span in spans
         )
 
+    def differs_from(self, other: "GtidState") -> bool:
+        """Whether a transaction of another server has the number of the last one of a domain: MariaDB numbers them in each domain."""
+        return any(
+            domain in self.last and self.last[domain][0] == number and self.last[domain][1] != server
+            for domain, (number, server) in other.last.items()
+        )
+
     def __bool__(self) -> bool:
         return bool(self.last or self.sets)
 

@@ -5,6 +5,7 @@ their numbers, so that its transactions are read from a part as they are from th
 """
 
 import heapq
+import sys
 from collections.abc import Iterator
 from struct import Struct
 
@@ -90,9 +91,10 @@ class LogPart:
         return LogPosition(self.upper.file, self.upper.offset, self.upper.writer, str(state))
 
     def events(self, target: TargetTable, lower: LogPosition, upper: LogPosition) -> Iterator[Event]:
-        """Those of the transactions between two positions that concern the table; several threads may read them."""
+        """Those of the transactions between two positions that concern the table; several threads may read them. By GTIDs, all: the positions
+        may be of another server, which numbers them otherwise."""
         own = [sequence for name, sequence in self._tables.items() if target.is_table(*name)]
-        first, last = (-1, self.end) if self.by_gtids else (lower.number, upper.number)
+        first, last = (-1, sys.maxsize) if self.by_gtids else (lower.number, upper.number)
         numbers = [LogPosition(file, 0, "").number for file in self._files]
         seen = -1
         for record in heapq.merge(self._common, *own):

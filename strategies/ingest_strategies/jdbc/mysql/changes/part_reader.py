@@ -166,17 +166,34 @@ class ReadingByGtids:
         if not table.end.state.covers(self.state):
             has = table.end.gtids or "none"
             raise log_gone(table.spec, lower, f"the server has the transactions up to {has} only")
+        self._begun = set[int]()
+        """MariaDB's domains of which a transaction was read."""
 
     def check(self, event: Event, stream: EventStream) -> None: ...
 
     def leaves_out(self, event: Event) -> bool:
         gtid = gtid_of(event)
-        return gtid is None or self.state.has(gtid) or not self._until.has(gtid)
+        if gtid is None:
+            return True
+        is_known = self.state.has(gtid)
+        if is_known and gtid.domain in self._begun:
+            raise log_gone(
+                self._table.spec,
+                self._lower,
+                f"another server answers, whose transactions of domain {gtid.domain} are not in the order of their numbers",
+            )
+        is_read = not is_known and self._until.has(gtid)
+        if is_read and not gtid.uuid:
+            self._begun.add(gtid.domain)
+        return not is_read
 
     def reached(self, event: Event | None, writer: str) -> LogPosition | None:
         """See `ReadingByOffsets`."""
         if not self.state.covers(self._until):
             return None
+        if self.state.differs_from(self._until):
+            has = f"the server has other transactions ({self.state}) under the numbers of {self._until}"
+            raise log_gone(self._table.spec, self._lower, has)
         if self._upper is not None:
             return self._upper
         end = self._table.end
