@@ -134,6 +134,30 @@ def test_a_unit_far_behind_reads_by_itself_and_the_others_go_on(
     assert_all_equal(units)
 
 
+def test_a_unit_whose_connection_hangs_holds_no_other_for_long(
+    units: list[TableWorld], maria_log: MariaDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_parts, "WAIT_S", 0.1)
+    hangs, goes_on = threading.Event(), threading.Event()
+    read = log_parts.read_part
+
+    def held(table: LogTable, *given: Any, **options: Any) -> Any:
+        if table.target.table == "t":
+            hangs.set()
+            assert goes_on.wait(60)
+        return read(table, *given, **options)
+
+    monkeypatch.setattr(log_parts, "read_part", held)
+    write(maria_log, *(f"INSERT INTO {table} VALUES (2, 'x')" for table in TABLES))
+    running = threading.Thread(target=units[0].run)
+    running.start()
+    assert hangs.wait(60)
+    run_all(units[1:])
+    goes_on.set()
+    running.join(60)
+    assert_all_equal(units)
+
+
 def test_a_table_that_is_added_later_is_loaded_while_the_others_go_on(
     units: list[TableWorld], maria_log: MariaDatabase, reads: Reads
 ) -> None:

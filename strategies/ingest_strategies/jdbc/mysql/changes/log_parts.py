@@ -1,10 +1,11 @@
 """Reads the binary log once for all units of an endpoint: the parts that this process keeps, and how the next one is read.
 
-A unit takes a part that has its position; where there is none it reads one, and units near it wait for that. A unit that is far behind reads by
+A unit takes a part that has its position; where there is none it reads one, and units near it wait for that, for a minute. A unit that is far behind reads by
 itself. The server has the log for as long as it is set to, so a part that another process has, or that is gone, is read again.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ingest_strategies.jdbc.mysql.changes.part_reader import LogTable, read_part
 from ingest_strategies.jdbc.mysql.changes.positions import LogPosition
 
 STOP_CHECK_S = 0.2
+WAIT_S = 60.0  # for a part that another unit reads; then a unit reads it by itself: the other one's connection may hang
 
 _PARTS: KeptParts[str, LogPart] = KeptParts()
 _READINGS: dict[str, list["_Reading"]] = {}
@@ -63,19 +65,20 @@ def find_or_read(
     def fits(part: LogPart) -> bool:
         return part.by_gtids == by_gtids and part.fits(table.target, lower, upper)
 
+    deadline = time.monotonic() + WAIT_S
     while True:
         with _LOCK:
             found = _PARTS.find(log, fits)
             if found is not None:
                 return found
             near = [one for one in _READINGS.get(log, ()) if one.is_near(lower, by_gtids=by_gtids)]
-            if not near:
+            if not near or time.monotonic() > deadline:
                 mine = _Reading(lower, by_gtids, table.round_bytes)
                 _READINGS.setdefault(log, []).append(mine)
                 break
-        while not near[0].has_ended.wait(STOP_CHECK_S):
-            if is_stopping():
-                raise SourceUnavailable(f"{table.spec.unit_id}: reading was stopped")
+        near[0].has_ended.wait(STOP_CHECK_S)
+        if is_stopping():
+            raise SourceUnavailable(f"{table.spec.unit_id}: reading was stopped")
     with _noted(log, mine):
         part = read_part(table, lower, upper, by_gtids=by_gtids, is_stopping=is_stopping)
         _PARTS.keep(log, part)
