@@ -84,6 +84,19 @@ def test_the_log_is_read_once_for_all_units(units: list[TableWorld], maria_log: 
     assert_all_equal(units)
 
 
+def test_an_interval_over_several_parts_is_taken_from_them(
+    units: list[TableWorld], maria_log: MariaDatabase, reads: Reads
+) -> None:
+    first, second, _ = units
+    for number in (2, 3):
+        write(maria_log, f"INSERT INTO u VALUES ({number}, 'x')")
+        second.run()
+    write(maria_log, "INSERT INTO t VALUES (2, 'x')")
+    first.run()
+    assert [name for name, _ in reads] == ["u", "u", "t"]
+    assert_equal(first)
+
+
 def test_units_that_run_at_once_wait_for_the_one_that_reads(
     units: list[TableWorld], maria_log: MariaDatabase, reads: Reads
 ) -> None:

@@ -71,13 +71,13 @@ class LogPart:
         return self.upper.number
 
     def fits(self, target: TargetTable, lower: LogPosition, upper: LogPosition | None) -> bool:
-        """Whether it has every change of the table from `lower` on, and, where `upper` is given, up to there."""
+        """Whether it has every change of the table from `lower` on: up to its own end, or to `upper` where that is in it."""
         if any(target.is_table(*name) for name in self.left_out):
             return False
         if self.by_gtids:
             return self.lower.gtids == lower.gtids and upper in (None, self.upper)
         has_lower = self._has(lower) and self.lower.number <= lower.number < self.upper.number
-        return has_lower and (upper is None or (self._has(upper) and upper.number <= self.upper.number))
+        return has_lower and (upper is None or upper.number > self.upper.number or self._has(upper))
 
     def _has(self, position: LogPosition) -> bool:
         return self.writers.get(position.file) == position.writer

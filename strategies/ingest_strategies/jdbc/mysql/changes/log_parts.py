@@ -54,7 +54,7 @@ def find_or_read(
     by_gtids: bool = False,
     is_stopping: Callable[[], bool] = lambda: False,
 ) -> LogPart:
-    """A part that has every change of the table from `lower` on; where `upper` is given, up to there.
+    """A part that has every change of the table from `lower` on: up to `upper`, where that is given, or to an end below it.
 
     Raises:
         LogGone: the server does not have them all.
