@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from ingest_ray import logs
 from ingest_ray.catalog import dataset_versions, endpoints, run_records, unit_configs
@@ -12,7 +15,7 @@ from ingest_ray.sdk.errors import ConfigError, IngestError
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Dataset, Endpoint, Model
 from ingest_ray.sdk.types.dataset import CAUTION
-from ingest_ray.service.endpoints.found_datasets import Undescribed, sort_found
+from ingest_ray.service.endpoints.found_datasets import FoundDatasets, Undescribed, sort_found
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.runs.run_liveness import is_owner_alive, this_owner
 from ingest_ray.service.units.cdm_expressions import mapping_faults
@@ -91,22 +94,8 @@ def start_collection(installation: Installation, request: CollectRequest) -> str
 
 
 def run_collection(installation: Installation, collection_id: str, request: CollectRequest) -> CollectResult:
-    endpoint_id = request.endpoint_id
-    try:
-        with installation.catalog.read() as connection:
-            entry = endpoints.source(connection, endpoint_id)
-        strategy = strategy_for(entry.endpoint.template)
-        endpoint = _with_schemas(open_source(entry.endpoint, installation.settings), request.schemas)
-        with installation.catalog.read() as connection:
-            known = dataset_versions.known(connection, endpoint_id)
-        with logs.context(endpoint=endpoint_id), sharing_permits(installation.settings):
-            sorted_found = sort_found(endpoint_id, strategy.collect(endpoint), known)
-    except BaseException as error:
-        reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__
-        with installation.catalog.begin() as connection:
-            run_records.end_collection(connection, collection_id, logs.scrub(reason))
-        raise
-    found, undescribed = list(sorted_found.datasets), list(sorted_found.undescribed)
+    endpoint, everything = _read_source(installation, collection_id, request)
+    found, undescribed = list(everything.datasets), list(everything.undescribed)
     if request.datasets:
         found = [dataset for dataset in found if _is_requested(request, dataset.name)]
         undescribed = [broken for broken in undescribed if _is_requested(request, broken.name)]
@@ -115,33 +104,68 @@ def run_collection(installation: Installation, collection_id: str, request: Coll
     keeps = {broken.name for broken in undescribed}
     with installation.catalog.begin(is_alone=True) as connection:
         differences = dataset_versions.record(
-            connection, endpoint_id, found, is_partial=request.is_partial, keeps=keeps
+            connection, request.endpoint_id, found, is_partial=request.is_partial, keeps=keeps
         )
         run_records.end_collection(connection, collection_id, differences)
-        faults: list[RuleFault] = []
-        skipped: list[UnitRef] = []
-        changes = {name: action for action, name, _ in configure_units(connection, faults, skipped)}
-        # The datasets are right, a rule or a schema is not.
-        mistakes = [f"{fault.message}; {fault.hint}" if fault.hint else fault.message for fault in faults]
-        mistakes += empty_schemas(endpoint, sorted_found.datasets)
-        warnings += mistakes
-        warnings += [skip_note(unit) for unit in skipped if unit.endpoint_id == endpoint_id]
-        for unit, texts in mapping_faults(connection, {}).items():
-            warnings += texts
-            if changes.get(str(unit)) == "+":  # as if its rule were not there yet; the other units are configured
-                unit_configs.remove(connection, unit)
-                del changes[str(unit)]
-        configured = [f"{action} {name}" for name, action in changes.items()]
-        unfit = unfit_units(connection, installation.settings, endpoint_id)
+        units = _configure(connection, request.endpoint_id)
+        unfit = unfit_units(connection, installation.settings, request.endpoint_id)
+    mistakes = [*units.mistakes, *empty_schemas(endpoint, everything.datasets)]
     return CollectResult(
         collection_id=collection_id,
-        endpoint_id=endpoint_id,
+        endpoint_id=request.endpoint_id,
         differences=differences,
-        configured=tuple(configured),
-        warnings=tuple(warnings),
+        configured=tuple(units.configured),
+        warnings=(*warnings, *mistakes, *units.warnings),
         faults=tuple(mistakes),
         undescribed=tuple(undescribed),
         unfit=tuple(unfit),
+    )
+
+
+def _read_source(
+    installation: Installation, collection_id: str, request: CollectRequest
+) -> tuple[Endpoint, FoundDatasets]:
+    """The endpoint, opened, and what its source has. A failure ends the record of the collection."""
+    try:
+        with installation.catalog.read() as connection:
+            entry = endpoints.source(connection, request.endpoint_id)
+        strategy = strategy_for(entry.endpoint.template)
+        endpoint = _with_schemas(open_source(entry.endpoint, installation.settings), request.schemas)
+        with installation.catalog.read() as connection:
+            known = dataset_versions.known(connection, request.endpoint_id)
+        with logs.context(endpoint=request.endpoint_id), sharing_permits(installation.settings):
+            return endpoint, sort_found(request.endpoint_id, strategy.collect(endpoint), known)
+    except BaseException as error:
+        reason = f"{error} [{error.code}]" if isinstance(error, IngestError) else type(error).__name__
+        with installation.catalog.begin() as connection:
+            run_records.end_collection(connection, collection_id, logs.scrub(reason))
+        raise
+
+
+@dataclass(frozen=True)
+class _ConfiguredUnits:
+    """`configured`: `+ endpoint:unit` and the like. `mistakes`: of rules. `warnings`: units that were skipped, expressions that do not fit."""
+
+    configured: list[str]
+    mistakes: list[str]
+    warnings: list[str]
+
+
+def _configure(connection: Connection, endpoint_id: str) -> _ConfiguredUnits:
+    """Applies the rules to what the catalog has now. A unit with a faulty expression stays as if its rule were not there yet."""
+    faults: list[RuleFault] = []
+    skipped: list[UnitRef] = []
+    changes = {name: action for action, name, _ in configure_units(connection, faults, skipped)}
+    warnings = [skip_note(unit) for unit in skipped if unit.endpoint_id == endpoint_id]
+    for unit, texts in mapping_faults(connection, {}).items():
+        warnings += texts
+        if changes.get(str(unit)) == "+":
+            unit_configs.remove(connection, unit)
+            del changes[str(unit)]
+    return _ConfiguredUnits(
+        configured=[f"{action} {name}" for name, action in changes.items()],
+        mistakes=[f"{fault.message}; {fault.hint}" if fault.hint else fault.message for fault in faults],
+        warnings=warnings,
     )
 
 

@@ -56,48 +56,7 @@ def space(row: Row, context: MapContext) -> Iterator[CdmRow]:
 def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
     if row["status"] == "trashed":
         return
-    own = _item(context, row["id"])
-    yield (
-        ITEM,
-        {
-            "cdm_id": own,
-            "source_system": context.system,
-            "source_id": row["id"],
-            "source_item_id": row["id"],
-            "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
-            "parent_item_cdm_id": _item(context, row["parent_id"]),
-            "title": row["title"],
-            "doc_type": row["type"],
-            "mime_type": "text/markdown",
-            "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
-            "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
-            "created_at": row["created_at"],
-            "updated_at": row["modified_at"],
-            "url": row["web_url"],
-            "source_url": row["web_url"],
-            "tags": row["labels"] or [],
-            "properties": present(
-                text=storage_to_markdown(row["body"]) if row["body"] else None,
-                status=row["status"],
-                version=row["version"],
-                position=row["position"],
-                parent_type=row["parent_type"],
-                owner_cdm_id=user_cdm_id(context, row["owner_id"]),
-                body_fault=row["body_fault"],
-            ),
-            "raw_source": present(
-                id=row["id"],
-                type=row["type"],
-                status=row["status"],
-                space_id=row["space_id"],
-                space_key=row["space_key"],
-                parent_id=row["parent_id"],
-                version=row["version"],
-                created_at=_text(row["created_at"]),
-                modified_at=_text(row["modified_at"]),
-            ),
-        },
-    )
+    yield ITEM, _page_item(row, context)
     yield _revision(context, row["id"], row["version"], row["editor_id"], row["modified_at"], row["version_message"])
     seen: set[str] = set()
     links = list(storage_links(row["body"])) if row["body"] else ()
@@ -105,6 +64,47 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
         if document["cdm_id"] not in seen:
             seen.add(document["cdm_id"])
             yield LINK, document
+
+
+def _page_item(row: Row, context: MapContext) -> dict[str, Any]:
+    return {
+        "cdm_id": _item(context, row["id"]),
+        "source_system": context.system,
+        "source_id": row["id"],
+        "source_item_id": row["id"],
+        "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
+        "parent_item_cdm_id": _item(context, row["parent_id"]),
+        "title": row["title"],
+        "doc_type": row["type"],
+        "mime_type": "text/markdown",
+        "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
+        "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
+        "created_at": row["created_at"],
+        "updated_at": row["modified_at"],
+        "url": row["web_url"],
+        "source_url": row["web_url"],
+        "tags": row["labels"] or [],
+        "properties": present(
+            text=storage_to_markdown(row["body"]) if row["body"] else None,
+            status=row["status"],
+            version=row["version"],
+            position=row["position"],
+            parent_type=row["parent_type"],
+            owner_cdm_id=user_cdm_id(context, row["owner_id"]),
+            body_fault=row["body_fault"],
+        ),
+        "raw_source": present(
+            id=row["id"],
+            type=row["type"],
+            status=row["status"],
+            space_id=row["space_id"],
+            space_key=row["space_key"],
+            parent_id=row["parent_id"],
+            version=row["version"],
+            created_at=_text(row["created_at"]),
+            modified_at=_text(row["modified_at"]),
+        ),
+    }
 
 
 def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
@@ -143,19 +143,20 @@ def attachment(row: Row, context: MapContext) -> Iterator[CdmRow]:
             ),
         },
     )
-    yield (
-        LINK,
-        {
-            "cdm_id": cdm_id(LINK, context.system, row["id"]),
-            "source_system": context.system,
-            "source_link_id": row["id"],
-            "from_item_cdm_id": _item(context, row["page_id"]),
-            "to_item_cdm_id": _item(context, row["id"]),
-            "url": row["download_url"],
-            "link_type": "attachment",
-            "created_at": row["created_at"],
-        },
-    )
+    yield LINK, _attachment_link(row, context)
+
+
+def _attachment_link(row: Row, context: MapContext) -> dict[str, Any]:
+    return {
+        "cdm_id": cdm_id(LINK, context.system, row["id"]),
+        "source_system": context.system,
+        "source_link_id": row["id"],
+        "from_item_cdm_id": _item(context, row["page_id"]),
+        "to_item_cdm_id": _item(context, row["id"]),
+        "url": row["download_url"],
+        "link_type": "attachment",
+        "created_at": row["created_at"],
+    }
 
 
 def container(row: Row, context: MapContext) -> Iterator[CdmRow]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -57,44 +58,25 @@ def time_horizon(
     """
     clock = session.rows("SELECT clock_timestamp()::text")[0][0]
     time.sleep(SETTLE_S)
-    in_recovery, hidden, oldest, count, prepared = session.rows(_OPEN_TRANSACTIONS)[0]
-    lag = spec.policy.lag
-    moments, clock_s = [f"'{clock}'::timestamptz"], datetime.fromisoformat(clock).timestamp()
-    unsettled = read_source_clock(None, clock_s, is_own=not in_recovery)
-    method, notes = "server clock", subscription_notes(session, spec, column, table)
-    if oldest:
-        moments.append(f"'{oldest}'::timestamptz")
-        method = f"start of the oldest of {count} open transactions"
-    if prepared:
-        margin = DEFAULT_LAG_S if lag is None else lag
-        moments.append(f"'{prepared}'::timestamptz - interval '{margin} seconds'")
-        notes.append(f"a prepared transaction holds the horizon {margin} s before it was prepared ('{prepared}')")
+    others = _Others(*session.rows(_OPEN_TRANSACTIONS)[0])
+    unsettled = read_source_clock(None, datetime.fromisoformat(clock).timestamp(), is_own=not others.in_recovery)
+    notes = subscription_notes(session, spec, column, table)
     untracked = wait_for_writers(lambda: dict(session.rows(_UNTRACKED)), LOCK_WAIT_S, LOCK_POLL_S)
-    if untracked and lag is None:
+    if untracked and spec.policy.lag is None:
         names = f"{', '.join(untracked)}: track_activities is off there, so the start of the transaction is unknown"
         note = f"{names}; policy lag"
         return held(dialect, column, watermark, "transactions whose start is unknown", note, unsettled)
-    if in_recovery:
-        replayed = session.rows(REPLAYED)[0][0]
-        if replayed is None:
-            note = "no transaction was replayed since the standby was started"
-            reason = "a standby that does not say how far it has replayed"
-            return held(dialect, column, watermark, reason, note, unsettled)
-        clock, lag = replayed, DEFAULT_LAG_S if lag is None else lag
-        method = f"last transaction that the standby has replayed, minus a lag of {lag} s"
-        notes.append(f"replayed to '{replayed}'; a standby does not see the primary's open transactions")
-    elif hidden or untracked:
-        lag = DEFAULT_LAG_S if lag is None else lag
-        method = f"server clock minus a declared lag of {lag} s"
-        notes.append(GRANT if hidden else f"unknown start of a transaction: {', '.join(untracked)}")
-    if lag or in_recovery:
-        moments.append(f"'{clock}'::timestamptz - interval '{lag} seconds'")
-        notes.append(f"lag: {lag} s")
-    moment = f"least({', '.join(moments)})"
+    replayed = session.rows(REPLAYED)[0][0] if others.in_recovery else None
+    if others.in_recovery and replayed is None:
+        note = "no transaction was replayed since the standby was started"
+        reason = "a standby that does not say how far it has replayed"
+        return held(dialect, column, watermark, reason, note, unsettled)
+    bound = _bound(others, clock, replayed, list(untracked), spec.policy.lag)
+    notes += bound.notes
+    moment = f"least({', '.join(bound.moments)})"
     settled = f"extract(epoch FROM {moment})::float8"
     if column.kind != "timestamptz":
-        is_open = bool(oldest or prepared or untracked or in_recovery or hidden)
-        moment, note = _local(session, spec, column, table, moment, None if is_open else (clock, lag or 0))
+        moment, note = _local(session, spec, column, table, moment, bound.clock_and_lag_s)
         notes.append(note)
     if column.kind != "date":
         # A column of fewer digits rounds written values; the horizon is rounded alike, so that no later value lies below it.
@@ -104,8 +86,56 @@ def time_horizon(
     value, settled_s = session.rows(f"SELECT {dialect.position(column, f'({moment})')}, {settled}")[0]
     looked_at = unsettled.model_copy(update={"settled_s": float(settled_s)})
     return Horizon(
-        value=(dialect.decode(column, value),), method=method, note="; ".join(notes) or None, clock=looked_at
+        value=(dialect.decode(column, value),), method=bound.method, note="; ".join(notes) or None, clock=looked_at
     )
+
+
+@dataclass(frozen=True)
+class _Others:
+    """A row of `_OPEN_TRANSACTIONS`: sessions whose state is hidden, and the open and the prepared transactions."""
+
+    in_recovery: bool
+    hidden: int
+    oldest: str | None
+    open_transactions: int
+    prepared: str | None
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The horizon is the least of `moments`, which are SQL. `clock_and_lag_s` is None while transactions may be open."""
+
+    moments: list[str]
+    method: str
+    notes: list[str]
+    clock_and_lag_s: tuple[str, int] | None
+
+
+def _bound(others: _Others, clock: str, replayed: str | None, untracked: list[str], lag: int | None) -> _Bound:
+    moments, method, notes = [f"'{clock}'::timestamptz"], "server clock", []
+    if others.oldest:
+        moments.append(f"'{others.oldest}'::timestamptz")
+        method = f"start of the oldest of {others.open_transactions} open transactions"
+    if others.prepared:
+        margin = DEFAULT_LAG_S if lag is None else lag
+        moments.append(f"'{others.prepared}'::timestamptz - interval '{margin} seconds'")
+        notes.append(
+            f"a prepared transaction holds the horizon {margin} s before it was prepared ('{others.prepared}')"
+        )
+    lag_s, counted_from = lag or 0, replayed or clock
+    if replayed is not None:
+        lag_s = DEFAULT_LAG_S if lag is None else lag
+        method = f"last transaction that the standby has replayed, minus a lag of {lag_s} s"
+        notes.append(f"replayed to '{replayed}'; a standby does not see the primary's open transactions")
+    elif others.hidden or untracked:
+        lag_s = DEFAULT_LAG_S if lag is None else lag
+        method = f"server clock minus a declared lag of {lag_s} s"
+        notes.append(GRANT if others.hidden else f"unknown start of a transaction: {', '.join(untracked)}")
+    if lag_s or replayed is not None:
+        moments.append(f"'{counted_from}'::timestamptz - interval '{lag_s} seconds'")
+        notes.append(f"lag: {lag_s} s")
+    is_open = bool(others.oldest or others.prepared or untracked or others.in_recovery or others.hidden)
+    return _Bound(moments, method, notes, None if is_open else (clock, lag_s))
 
 
 def subscription_notes(session: Session, spec: UnitSpec, column: AxisColumn, table: str) -> list[str]:
