@@ -61,6 +61,9 @@ _CLOCKS = frozenset(
 )
 
 
+_impure_names: list[frozenset[str]] = []
+
+
 class ExpressionFault(Model):
     """`field` is None where the model itself is wrong."""
 
@@ -142,18 +145,11 @@ class ExpressionMapper:
                 return f"'{columns[-1]}' does not give the same for the same row"
         return None
 
-    @cached_property
+    @property
     def _impure_functions(self) -> frozenset[str]:
-        impure = self._connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type <> 'scalar' AND function_type <> 'macro'"
-            " OR stability = 'VOLATILE'"
-        ).fetchall()
-        names = {str(name).lower() for (name,) in impure}
-        pure = self._connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND"
-            " coalesce(stability, '') <> 'VOLATILE'"
-        ).fetchall()
-        return frozenset(names - {str(name).lower() for (name,) in pure})
+        if not _impure_names:  # DuckDB looks for 40 ms, and its functions stay the same
+            _impure_names.append(_find_impure_functions(self._connection))
+        return _impure_names[0]
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -218,6 +214,19 @@ def columns_of_expression(text: str, known: Collection[str]) -> list[str]:
     nodes = _nodes(document["statements"][0]["node"]["select_list"]) if not document.get("error") else ()
     named = {str(node["column_names"][-1]).lower() for node in nodes if node.get("column_names")}
     return [name for name in known if name.lower() in named]
+
+
+def _find_impure_functions(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """Those of DuckDB that are no scalar function, or not the same for the same row."""
+    impure = connection.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type <> 'scalar' AND function_type <> 'macro'"
+        " OR stability = 'VOLATILE'"
+    ).fetchall()
+    pure = connection.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'scalar' AND"
+        " coalesce(stability, '') <> 'VOLATILE'"
+    ).fetchall()
+    return frozenset(str(name).lower() for (name,) in impure) - {str(name).lower() for (name,) in pure}
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:

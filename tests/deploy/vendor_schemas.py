@@ -24,12 +24,22 @@ def schema_of(name: str) -> Any:
 
 def validate_object(document: Any) -> None:
     """Raises jsonschema.ValidationError where a Kubernetes object, or one of KubeRay's, has a field that its schema has not."""
-    kind = document["kind"]
+    fault = jsonschema.exceptions.best_match(_validator_of(document["kind"]).iter_errors(document))
+    if fault is not None:
+        raise fault
+
+
+@cache
+def _validator_of(kind: str) -> Any:
+    """Checks the schema, too."""
     if kind in schema_of("kuberay-1.7.0"):
-        jsonschema.validate(document, _strict(schema_of("kuberay-1.7.0")[kind], is_object=True))
-        return
-    kubernetes = schema_of("kubernetes-1.34.0")
-    jsonschema.validate(document, {"$ref": f"#/$defs/{kubernetes['kinds'][kind]}", "$defs": kubernetes["$defs"]})
+        schema = _strict(schema_of("kuberay-1.7.0")[kind], is_object=True)
+    else:
+        kubernetes = schema_of("kubernetes-1.34.0")
+        schema = {"$ref": f"#/$defs/{kubernetes['kinds'][kind]}", "$defs": kubernetes["$defs"]}
+    validator = jsonschema.validators.validator_for(schema)
+    validator.check_schema(schema)
+    return validator(schema)
 
 
 def _strict(schema: Any, *, is_object: bool = False) -> Any:

@@ -8,10 +8,10 @@ import pytest
 
 from ingest_ray.sdk.contracts import FileStager
 from ingest_ray.sdk.errors import Fenced, SourceUnavailable
-from ingest_ray.sdk.types import Fidelity, Prepared, Slice, WriteMode
+from ingest_ray.sdk.types import Prepared, Slice, WriteMode
 from ingest_ray.sinks.provenance import INGESTED_AT, PROVENANCE_COLUMNS
 from ingest_ray.testing.suites.sink_harness import MODES, SCHEMA, Load, SinkWorld, piece, rows
-from ingest_ray.testing.suites.sink_values import SAMPLES
+from ingest_ray.testing.suites.sink_samples import kept_samples
 
 
 def load_of(world: SinkWorld, write: WriteMode = WriteMode.APPEND, **options: Any) -> Load:
@@ -123,15 +123,8 @@ class AdoptionTests:
         assert load.found() == [(1, 1, "a")]
 
     def test_staged_values_are_those_that_are_prepared(self, world: SinkWorld) -> None:
-        refused: frozenset[str] = getattr(world, "refuses", frozenset())
-        samples = [sample for sample in SAMPLES if str(sample) not in refused]
-        fits = zip(samples, world.open().fit(pa.schema([("x", one.kind) for one in samples])), strict=True)
-        samples = [sample for sample, fit in fits if fit.fidelity is not Fidelity.REFUSED]
-        most = max(len(sample.values) for sample in samples)
-        schema = pa.schema([("id", pa.int64()), *((f"c{index}", one.kind) for index, one in enumerate(samples))])
-        padded = [pa.array([*sample.values, *[None] * (most - len(sample.values))], sample.kind) for sample in samples]
-        columns = [pa.array(range(most), pa.int64()), *padded]
-        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+        batch = kept_samples(world).batch
+        schema = batch.schema
         load = load_of(world, schema=schema, version=None)
         load.commit(stage(load, batch))
         staged = [_source_values(row, schema) for row in world.read_all(load.target)]

@@ -10,11 +10,11 @@ import pytest
 
 from ingest_ray.sdk.changes import COMMITTED_AT, LSN, OP, SEQ, UNCHANGED, with_changes
 from ingest_ray.sdk.errors import Fenced, SinkRejected
-from ingest_ray.sdk.types import Fidelity, Prepared, Receipt, Slice, WriteMode
+from ingest_ray.sdk.types import Prepared, Receipt, Slice, WriteMode
 from ingest_ray.sinks.history.columns import IS_CURRENT, VALID_FROM, VALID_TO
 from ingest_ray.sinks.provenance import DELETED_AT, INGESTED_AT, READ_AT
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld, piece, rows
-from ingest_ray.testing.suites.sink_values import SAMPLES
+from ingest_ray.testing.suites.sink_samples import kept_samples
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TIMED = pa.schema([("id", pa.int64()), ("changed", pa.timestamp("us", "UTC")), ("text", pa.string())])
@@ -280,15 +280,9 @@ class HistoryTests:
             Load(world, WriteMode.HISTORY, unit="taken", schema=schema)
 
     def test_equal_values_of_any_type_open_no_version(self, world: SinkWorld) -> None:
-        refused: frozenset[str] = getattr(world, "refuses", frozenset())
-        samples = [sample for sample in SAMPLES if str(sample) not in refused]
-        fits = zip(samples, world.open().fit(pa.schema([("x", one.kind) for one in samples])), strict=True)
-        samples = [sample for sample, fit in fits if fit.fidelity is not Fidelity.REFUSED]
-        schema = pa.schema([("id", pa.int64()), *((f"c{number}", one.kind) for number, one in enumerate(samples))])
+        batch = kept_samples(world).batch
+        schema, most = batch.schema, batch.num_rows
         load = history_of(world, schema=schema, version=None)
-        most = max(len(sample.values) for sample in samples)
-        padded = [pa.array([*sample.values, *[None] * (most - len(sample.values))], sample.kind) for sample in samples]
-        batch = pa.RecordBatch.from_arrays([pa.array(range(most), pa.int64()), *padded], schema=schema)
         load.commit(load.prepare(batch))
         assert load.commit(load.prepare(batch)).rows_committed == 0
         other = pa.array([*range(1, most), 0], pa.int64())

@@ -9,22 +9,25 @@ from ingest_ray.sdk.row_hash import row_hashes
 from ingest_ray.sdk.types import WriteMode
 from ingest_ray.sinks.canonical_json import comparable
 from ingest_ray.testing.suites.sink_harness import SCHEMA, Load, SinkWorld
-from ingest_ray.testing.suites.sink_values import Sample
+from ingest_ray.testing.suites.sink_samples import SampleTable
 
 
-def assert_read_back(load: Load, sample: Sample) -> None:
+def assert_read_back(load: Load, table: SampleTable) -> None:
     """Values that are read back have the hash of the values that were written, where the sink can be compared with a source."""
     reader, schema = load.sink, load.schema
     if not isinstance(reader, RowReader):
         return
     types = reader.comparable_schema(load.target, schema)
-    if "value" not in types.names:
-        assert pa.types.is_nested(sample.kind) or isinstance(sample.kind, pa.BaseExtensionType)
-        return
-    found = pa.Table.from_batches(list(reader.read_rows(load.target, schema, ["id"], ["value"]))).sort_by("id")
-    assert found["id"].to_pylist() == list(range(len(sample.values)))
-    written = comparable(sample.array(), types.field("value"))
-    assert row_hashes(_one_column(written)).to_pylist() == row_hashes(_one_column(found["value"])).to_pylist()
+    compared = [name for name in table.samples if name in types.names]
+    for name in table.samples.keys() - set(compared):
+        kind = table.samples[name].kind
+        assert pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType), kind
+    found = pa.Table.from_batches(list(reader.read_rows(load.target, schema, ["id"], compared))).sort_by("id")
+    assert found["id"].to_pylist() == list(range(table.batch.num_rows))
+    for name in compared:
+        written = comparable(table.batch[name], types.field(name))
+        hashes = row_hashes(_one_column(found[name])).to_pylist()
+        assert row_hashes(_one_column(written)).to_pylist() == hashes, table.samples[name].kind
 
 
 class ReadTests:
