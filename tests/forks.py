@@ -33,12 +33,22 @@ def run_module(
     module: str, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Like `python -m module arguments`, with nothing on stdin; waits for its end. A negative exit code is a signal."""
-    argv = [module, *arguments]
+    return _run({"argv": [module, *arguments]}, env, cwd)
+
+
+def run_code(
+    code: str, *arguments: str, env: dict[str, str] | None = None, cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Likewise `python -c code arguments`."""
+    return _run({"argv": ["-c", *arguments], "code": code}, env, cwd)
+
+
+def _run(command: dict[str, Any], env: dict[str, str] | None, cwd: Path) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        order = {"argv": argv, "env": dict(os.environ if env is None else env), "cwd": str(cwd)}
+        order = {**command, "env": dict(os.environ if env is None else env), "cwd": str(cwd)}
         code = _ask({**order, "out": str(out), "err": str(err)})
-        return subprocess.CompletedProcess(argv, code, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(command["argv"], code, out.read_text(), err.read_text())
 
 
 def _ask(order: dict[str, Any]) -> int:
@@ -98,7 +108,10 @@ def _become(order: dict[str, Any]) -> None:
         for number, name in ((1, order["out"]), (2, order["err"])):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
         sys.argv = order["argv"]
-        runpy.run_module(order["argv"][0], run_name="__main__", alter_sys=True)
+        if "code" in order:
+            exec(compile(order["code"], "<code of a test>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code
+        else:
+            runpy.run_module(order["argv"][0], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

@@ -4,15 +4,17 @@ The first run is a process with a host identity of its own (a UTS namespace with
 state store, which is what the second run finds after `TTL_S`; then the second run commits; then the first one goes on.
 """
 
+import contextlib
 import itertools
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from ingest_ray.state import read_states
 from ingest_ray.state.lease import is_live, this_process
 from ingest_ray.state.unit_state import read_lease
 from ingest_ray.testing.servers.postgres import Postgres
+from tests.forks import run_module
+from tests.other_host import NOT_ALLOWED
 from tests.run.installation import Installation
 
 pytestmark = pytest.mark.slow
@@ -36,14 +40,6 @@ pytestmark = pytest.mark.slow
 UNIT = "numbers-2x400"
 POLICY = {"cursor": "at", "write": "append", "target_slice_bytes": 64 * 1024}
 WAIT_S = 300.0  # a busy machine; each wait ends with its condition
-OTHER_HOST = """
-import ctypes, socket, sys, runpy
-if ctypes.CDLL(None, use_errno=True).unshare(0x04000000):  # CLONE_NEWUTS
-    sys.exit(77)
-socket.sethostname("host-a")
-sys.argv = sys.argv[1:]
-runpy.run_module("tests.run.run_process", run_name="__main__", alter_sys=True)
-"""
 
 
 def sink_of(there: Installation, kind: str, pg: Postgres | None) -> Endpoint:
@@ -59,25 +55,40 @@ def sink_of(there: Installation, kind: str, pg: Postgres | None) -> Endpoint:
     return Endpoint(endpoint_id="lake", template=template, config=config)
 
 
-def suspended(there: Installation, order: RunOrder, step: str) -> "subprocess.Popen[str]":
-    """A run of another host that has stopped itself at the step."""
-    path = write_order_of(there, order)
+@dataclass
+class OtherOwner:
+    """A run of another host."""
+
+    pid: int
+    ended: "Future[subprocess.CompletedProcess[str]]"
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        if not self.ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.ended.result(WAIT_S)
+
+
+def suspended(there: Installation, order: RunOrder, step: str) -> OtherOwner:
+    """Returns when the run has stopped itself at the step."""
+    path, pid_file = write_order_of(there, order), there.folder / f"{order.run_id}.pid"
     environment = os.environ | {"INGEST_FAILPOINT": step, "INGEST_FAILPOINT_SIGNAL": "SIGSTOP"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", OTHER_HOST, "run", str(path)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    arguments = [str(pid_file), "tests.run.run_process", str(path)]
+    with_thread = ThreadPoolExecutor(1)
+    ended = with_thread.submit(run_module, "tests.other_host", *arguments, env=environment)
+    with_thread.shutdown(wait=False)
     deadline = time.monotonic() + WAIT_S
-    while state_of(process.pid) != "T":
-        if process.poll() == 77:
-            pytest.skip("needs the right to make a UTS namespace (CAP_SYS_ADMIN)")
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+    while not (pid_file.exists() and state_of(int(pid_file.read_text())) == "T"):
+        if ended.done():
+            if ended.result().returncode == NOT_ALLOWED:
+                pytest.skip("needs the right to make a UTS namespace (CAP_SYS_ADMIN)")
+            raise AssertionError(f"the run did not come to the step: {ended.result()}")
         assert time.monotonic() < deadline, "the run did not come to the step"
         time.sleep(0.02)
-    return process
+    return OtherOwner(int(pid_file.read_text()), ended)
 
 
 def write_order_of(there: Installation, order: RunOrder) -> Path:
@@ -87,7 +98,10 @@ def write_order_of(there: Installation, order: RunOrder) -> Path:
 
 
 def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    """`T`: stopped; empty where there is no such process."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""
 
 
 def expire_lease(there: Installation, order: RunOrder) -> None:
@@ -120,7 +134,7 @@ def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request
     there = Installation(tmp_path, unit=UNIT, policy=POLICY)
     sink = sink_of(there, kind, pg)
     first, second = (there.order().model_copy(update={"sink": sink}) for _ in range(2))
-    process = suspended(there, first, step)
+    other = suspended(there, first, step)
     try:
         lease = read_lease(open_state(there.settings), unit_key_of(first))
         assert lease is not None
@@ -132,12 +146,11 @@ def test_of_two_owners_one_commits(tmp_path: Path, kind: str, step: str, request
         rows, progress = rows_of(second), writer_for(second, staging_for(second)).read_progress()
         state = read_states(open_state(there.settings), unit_key_of(second))
         assert rows == there.expected_ids()
-        process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(timeout=WAIT_S)
+        other.go_on()
+        done = other.ended.result(WAIT_S)
     finally:
-        process.kill()
-        process.wait()
-    assert json.loads(out.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", (out, err)
+        other.end()
+    assert json.loads(done.stdout.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", done
     assert rows_of(second) == there.expected_ids()
     assert writer_for(second, staging_for(second)).read_progress() == progress
     after = read_states(open_state(there.settings), unit_key_of(second))
@@ -154,7 +167,7 @@ def test_a_transaction_that_is_suspended_before_its_end_is_the_one_that_commits(
     there = Installation(tmp_path, unit=UNIT, policy=POLICY)
     sink = sink_of(there, kind, pg)
     first, second = (there.order().model_copy(update={"sink": sink}) for _ in range(2))
-    process = suspended(there, first, "sink:in-commit@2")
+    other = suspended(there, first, "sink:in-commit@2")
     summaries: list[RunSummary] = []
     try:
         expire_lease(there, first)
@@ -166,13 +179,12 @@ def test_a_transaction_that_is_suspended_before_its_end_is_the_one_that_commits(
         ) is None or lease.run_id != second.run_id:
             assert time.monotonic() < deadline, "the second run did not take the unit over"
             time.sleep(0.02)
-        process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(timeout=WAIT_S)
+        other.go_on()
+        done = other.ended.result(WAIT_S)
         thread.join()
     finally:
-        process.kill()
-        process.wait()
-    assert json.loads(out.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", (out, err)
+        other.end()
+    assert json.loads(done.stdout.strip().splitlines()[-1])["error"]["code"] == "E_RUN_FENCED", done
     if summaries[0].state is not RunState.SUCCEEDED:
         # The first one's last writes to the state fence the second one, too, or the file was locked for longer than a run waits: it
         # costs a run, never a row.

@@ -25,6 +25,7 @@ from ingest_ray.service.runs.run_liveness import owner_of
 from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import read_status
 from ingest_ray.state.documents import Owner
+from tests.forks import run_code
 from tests.service.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,7 @@ def test_a_run_is_paused_from_another_process_and_the_next_goes_on_where_it_stop
         f"place = Installation(load_config(Path({str(ready.file)!r})).settings);"
         f"launcher_for(place).pause(place, {run_id!r}, 'grace')"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
+    assert run_code(code).returncode == 0
     until(lambda: children.state(ready.installation, run_id) is not RunState.RUNNING)
     paused = record_of(ready, run_id).summary
     assert paused.state is RunState.PAUSED
@@ -184,7 +185,7 @@ def test_a_run_outlives_the_server_that_started_it(ready: Workspace) -> None:
         f"print(launcher_for(place).start(place, RunRequest(endpoint_id='shop', unit_id={UNIT!r})), flush=True);"
         "os.kill(os.getpid(), 9)"
     )
-    server = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=200)
+    server = run_code(code)
     assert server.returncode == -signal.SIGKILL
     run_id = server.stdout.strip()
     until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)

@@ -1,8 +1,6 @@
 """Key rotation loses no secret wherever the process dies, and leaves none under the old key."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from ingest_ray.service.access.key_rotation import rotate_key
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs.admission import RunRequest
+from tests.forks import run_code
 from tests.service.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -65,7 +64,7 @@ def test_dying_in_between_loses_nothing_and_rotating_again_goes_on(ready: Worksp
         f"rotate_key(Installation(load_config(Path({str(ready.file)!r})).settings))"
     )
     environment = {**os.environ, "INGEST_FAILPOINT": step}
-    died = subprocess.run([sys.executable, "-c", code], env=environment, timeout=200, check=False)
+    died = run_code(code, env=environment)
     assert died.returncode == -9
     assert opened(ready) == SECRET
     rotate_key(ready.installation)

@@ -17,6 +17,7 @@ from ingest_ray.sdk.types import RunState
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs import launch
 from ingest_ray.service.runs.execution import LaunchWatch, run
+from tests.forks import run_code
 from tests.service.workspace import Workspace
 
 TABLES = 10
@@ -141,7 +142,7 @@ def test_a_launch_that_is_killed_anywhere_is_completed_exactly(shop: Workspace) 
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-    done = subprocess.run([sys.executable, "-c", RUN, str(shop.file)], capture_output=True, text=True, check=False)
+    done = run_code(RUN, str(shop.file))
     assert done.stdout.split() == ["SUCCEEDED"], done.stderr
     assert {name: count for name, count in counts(out).items() if count != ALL_ROWS[name]} == {}
     with shop.installation.catalog.read() as connection:

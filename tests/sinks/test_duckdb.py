@@ -1,7 +1,5 @@
 """The SQL sink on DuckDB files."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from ingest_ray.sinks.databases.duckdb import open_sink
 from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.sinks.templates import DuckDbConfig
 from ingest_ray.testing.suites.sink import Load, SinkSuite, rows
+from tests.forks import run_code
 
 pytestmark = pytest.mark.slow
 
@@ -75,4 +74,4 @@ def test_a_file_that_nobody_has_open_is_made_with_its_folders_and_closed_after_e
 def is_closed(path: Path) -> bool:
     """Another process may write."""
     script = "import duckdb, sys; duckdb.connect(sys.argv[1]).close()"
-    return subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 0
+    return run_code(script, str(path)).returncode == 0

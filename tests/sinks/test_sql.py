@@ -1,6 +1,5 @@
 """The SQL sinks beyond the common suite: names, ownership of tables, lost answers, wrong settings, stages of dead runs."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from ingest_ray.sinks.templates import SqlConfig
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.sink import SCHEMA, Load, piece, rows
+from tests.forks import run_code
 from tests.sinks.test_duckdb import DuckDbWorld
 from tests.sinks.test_mariadb import MariaWorld
 from tests.sinks.test_postgres import PostgresWorld
@@ -374,7 +374,7 @@ def test_c31_a_process_killed_before_its_commit_leaves_the_table_as_it_was(
     )
     endpoint = Endpoint(endpoint_id="w", template=template, config=dict(config))
     arguments = [endpoint.model_dump_json(), load.target.model_dump_json(), prepared.model_dump_json()]
-    ended = subprocess.run([sys.executable, "-c", script, *arguments], check=False, env=dict(os.environ))
+    ended = run_code(script, *arguments)
     assert ended.returncode == -9
     assert load.found() == [(1, 1, "a")]
     load.commit(prepared)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from ingest_ray.sdk.types import Handle
 from ingest_ray.settings import Settings, StagingSettings
 from ingest_ray.staging import FileStaging, MemoryPages, ObjectStaging, open_staging
 from ingest_ray.testing.suites.staging import PAGE_BYTES, SCHEMA, StagingSuite, read, rows, stage
+from tests.forks import run_code
 
 
 class FileWorld:
@@ -129,7 +128,7 @@ def test_c31_a_writer_killed_before_the_manifest_leaves_no_slice(files: FileStag
         "writer.write(rows(20_000))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "staging")], check=False)
+    run_code(script, str(tmp_path / "staging"))
     attempt = tmp_path / "staging" / "r1" / "all~s~0" / "1"
     assert len(list(attempt.iterdir())) > 1
     with pytest.raises(StagingLost):

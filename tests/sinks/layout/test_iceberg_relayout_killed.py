@@ -3,8 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -13,6 +11,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from tests.cli.in_process import InProcessCli
+from tests.forks import run_module
 from tests.sinks.layout.test_relayout_killed import BY_BUYER, BY_MONTH, CONFIG, cli
 
 __all__ = ["cli"]
@@ -80,15 +79,9 @@ def test_a_killed_change_of_files_leaves_the_old_ones_or_the_new_ones(cli: InPro
     command = "compact" if step.startswith("compact") else "relayout"
     configure(cli, BY_MONTH if command == "compact" else BY_BUYER)
     before, snapshot = ids(cli), table(cli).metadata.current_snapshot_id
-    killed = subprocess.run(
-        [sys.executable, "-m", "ingest_ray.cli", command, "shop", "orders"],
-        cwd=cli.folder,
-        env={**os.environ, "INGEST_FAILPOINT": step},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    environment = {**os.environ, "INGEST_FAILPOINT": step}
+    killed = run_module("ingest_ray.cli", command, "shop", "orders", env=environment, cwd=cli.folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert spec(cli) == ["updated_at_month"]
     assert ids(cli) == before
     cli.json(command, "shop", "orders")

@@ -3,8 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.cli.in_process import InProcessCli
+from tests.forks import run_module
 
 CONFIG = """
 home: {folder}/home
@@ -115,15 +114,9 @@ def test_a_killed_relayout_leaves_the_old_layout_or_the_new_one(cli: InProcessCl
     if command == "compact":
         append_again(cli)
         before, version = sorted(table(cli).to_pyarrow_table().column("id").to_pylist()), table(cli).version()
-    killed = subprocess.run(
-        [sys.executable, "-m", "ingest_ray.cli", command, "shop", "orders"],
-        cwd=cli.folder,
-        env={**os.environ, "INGEST_FAILPOINT": step},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    environment = {**os.environ, "INGEST_FAILPOINT": step}
+    killed = run_module("ingest_ray.cli", command, "shop", "orders", env=environment, cwd=cli.folder)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert table(cli).metadata().partition_columns == ["updated_at_month"]
     assert sorted(table(cli).to_pyarrow_table().column("id").to_pylist()) == before
     cli.json(command, "shop", "orders")
