@@ -10,18 +10,18 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Tests whose node ids begin so run one after the other in one process, since they share servers. First those that wait for
-# processes and servers, beside which others compute; then the longest files, so that the last minute has only short ones.
-# A file that is not named here is a group of its own and comes after these.
+# Tests whose node ids begin so run one after the other in one process, since they share servers; the longest beginning counts. First those
+# that wait for processes and servers, beside which others compute, and of which at most three start a Ray at once; then the longest
+# files, so that the last minute has only short ones. A file that is not named here is a group of its own and comes after these.
 GROUPS = (
+    "tests/browser/",
     "tests/temporal/",
+    "tests/cluster/",
     "tests/cluster/test_nodes.py",
     "tests/cluster/test_a_run_leaves_no_secret.py",
     "tests/cluster/test_lost_ray.py",
-    "tests/cluster/",
     "tests/faults/",
     "tests/services/test_kill_and_resume.py",
-    "tests/browser/",
     "tests/sinks/test_postgres_crash.py",
     "tests/run/test_postgres_dies.py",
     "tests/sinks/test_mariadb.py",
@@ -53,7 +53,8 @@ GROUPS = (
 
 def rank(node_id: str) -> int:
     """The position of a test's group in `GROUPS`; their number where it is in none."""
-    return next((position for position, prefix in enumerate(GROUPS) if node_id.startswith(prefix)), len(GROUPS))
+    fitting = [prefix for prefix in GROUPS if node_id.startswith(prefix)]
+    return GROUPS.index(max(fitting, key=len)) if fitting else len(GROUPS)
 
 
 class SharedServers(LoadScopeScheduling):
