@@ -6,7 +6,7 @@ READY := .venv/.ready
 # Test processes. Half of the time of a test is a wait for a server, a process or a full second: two for each of two cores.
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest tests
-PARALLEL := -n $(WORKERS) --dist loadscope  # tests/scheduling.py says what a scope is
+PARALLEL = -n $(WORKERS) --dist loadscope  # tests/scheduling.py says what a scope is
 # Bytecode is kept, whatever the environment says: tests start hundreds of processes, and each would compile what it imports.
 export PYTHONDONTWRITEBYTECODE :=
 # Folders of tests and of their servers lie in memory where 8 GiB of it are free: a whole run writes 1 GiB of files, and 600 databases
@@ -53,6 +53,7 @@ lint: $(READY) ## Checks format, lint and strict types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+check: WORKERS = 3
 check: lint ## Before a commit: lint, and the fast tests
 	$(PYTEST) -m '$(FAST)' $(PARALLEL) -x
 

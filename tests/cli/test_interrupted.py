@@ -22,6 +22,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "stream"), [(["status"], "stderr"), (["status", "--json"], "stdout")])
 def test_an_interrupt_while_commands_are_imported_has_no_traceback(
     tmp_path: Path, arguments: list[str], stream: str

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ingest_ray.http.client import Site
 from ingest_ray.http.logins import Auth
 from ingest_ray.http.permits import LocalPermits, current, using
@@ -69,6 +71,7 @@ def limited_site() -> Iterator[tuple[str, Counter[str], Counter[str]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_two_processes_divide_the_limit_of_a_site(tmp_path: Path) -> None:
     settings = Settings(home=str(tmp_path), state_url=f"sqlite:///{tmp_path}/state.db")
     with limited_site() as (url, served, refused):

@@ -54,6 +54,7 @@ class Head:
         self.submitted.append(submission_id)
 
 
+@pytest.mark.slow
 def test_waiting_for_a_cluster_is_no_attempt_and_the_heartbeats_say_why(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

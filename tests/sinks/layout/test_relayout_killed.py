@@ -97,6 +97,7 @@ def test_a_layout_that_does_not_fit_is_a_mistake_that_names_its_field(
     assert said in applied[1] + applied[2] + planned[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step", ["relayout:before-commit", pytest.param("compact:before-commit", marks=pytest.mark.faults)]
 )
