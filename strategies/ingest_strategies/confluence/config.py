@@ -21,8 +21,8 @@ class ConfluenceConfig(SiteConfig):
     """Types of apps' content to read, such as `ac:com.example.polls:poll`: no API lists them. Empty: the unit is not offered."""
     jira_sites: Annotated[dict[str, str], Field(default_factory=dict)]
     """Links to issues of other sites: by address, or by the server name or server id of a Jira macro, the `system` of its items in CDM."""
-    slice_pages: Annotated[int, Field(ge=1, le=2_000)] = 500
-    """The most pages, comments or attachments of a slice."""
+    slice_pages: Annotated[int, Field(ge=1, le=2_000)] | None = None
+    """The most pages, comments or attachments of a slice. None: 1,000 where a request reads many of them, otherwise 500."""
     sweep: bool = True
     """Compare the tree of each space with that of the last run: only this finds moved, trashed and archived pages."""
     acl: Literal["none", "required"] = "none"

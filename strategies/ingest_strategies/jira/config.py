@@ -17,7 +17,8 @@ class JiraConfig(SiteConfig):
     """Empty: every project that the account may browse."""
     jql_filter: str | None = None
     """A condition that every issue must meet, besides the unit's own filters."""
-    slice_issues: Annotated[int, Field(ge=1, le=10_000)] = 500
+    slice_issues: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """The most issues of a slice. None: 1,000 where a request reads many of them, otherwise 500."""
     acl: Literal["none", "required"] = "none"
     """`required`: issues, comments, worklogs and attachments are stored only with their readers, in the same row."""
     objects_uri: str | None = None

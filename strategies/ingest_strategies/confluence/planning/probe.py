@@ -40,7 +40,7 @@ from ingest_strategies.confluence.planning.page_tree import PageTree
 from ingest_strategies.confluence.planning.spaces import select_spaces
 from ingest_strategies.confluence.planning.timezone import confirm_zone
 from ingest_strategies.confluence.planning.tree_listings import LISTED_MEANWHILE, TreeListings
-from ingest_strategies.confluence.tables import ACLS, PAGES, SPACES, TABLES, ContentTable
+from ingest_strategies.confluence.tables import ACLS, COMMENTS, PAGES, SPACES, TABLES, ContentTable
 
 MOST_NAMED = 20
 MOST_SIGNS = 4_500  # of CQL in an address: about 20 spaces are counted together
@@ -111,7 +111,9 @@ class SiteProbe:
 
     def slice_items(self, spec: UnitSpec) -> int:
         """How many items a slice holds at most. `spec` is the current one: the engine learns bytes per row during the run."""
-        return slice_rows(spec, self.api.client.config.slice_pages)
+        config = self.api.client.config
+        is_read_together = self.table in (PAGES, COMMENTS) and config.acl == "none" and config.body_format != "view"
+        return slice_rows(spec, config.slice_pages, is_read_together=is_read_together)
 
     def space_probe_of(self, segment: str) -> SpaceProbe:
         key = segment.removesuffix(TREE_SUFFIX)

@@ -1,11 +1,11 @@
 """Finds the time zone in which an instance reads CQL, by questions about content whose instant of change is known.
 
-`id = N and lastmodified >= W` is true up to the local time of N's last change. A binary search over W finds that in seven questions,
-and with it the offset on that day; the offsets on days of all seasons determine the zone. Metadata collection records the zone, and
-every run confirms it by one question per sample.
+`id = N and lastmodified >= W` is true up to the local time of N's last change, which two questions prove: true at it, false a quarter of an hour
+later. Where the offset that the zones found so far would have is wrong, a binary search over W finds it in nine questions. The offsets on
+days of all seasons determine the zone. Metadata collection records the zone, and every run confirms it by one question per sample.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
@@ -22,6 +22,7 @@ SETTLED_DAYS = (
     2  # a node of a cluster may search an older index than the others: what changed lately has no certain instant there
 )
 STEPS_BACK = (0, 7, 14)  # days, where the newest content of a season was changed again since
+QUARTER = timedelta(milliseconds=QUARTER_MS)
 SLACK_MS = 5 * MINUTE_MS  # the instant in the index is a little later than the one in the content
 CONFIRMED = (0, 3)  # seasons: now, and the other half of the year
 PREFERRED = ("UTC", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Tokyo", "Australia/Sydney")
@@ -41,18 +42,20 @@ def confirm_zone(client: ConfluenceClient, recorded: object, now_ms: int) -> str
 def find_zone(client: ConfluenceClient, now_ms: int) -> str:
     """The zone's name; UTC for an instance without pages, where every zone gives the same answers."""
     holds = _question(client)
-    offsets, fault = [], None
+    offsets, fault = list[tuple[int, int]](), None
     for sample in find_samples(client, now_ms):
+        zone = next(matching_zones(offsets), "UTC")
+        expected = _quarters(zone, sample.changed_ms)
         try:
-            offsets.append((sample.changed_ms, find_offset(sample, holds)))
+            offsets.append((sample.changed_ms, find_offset(sample, holds, expected)))
         except SourceChanged as error:  # the content may have been changed again meanwhile
             fault = error
     if fault is not None and not offsets:
         raise fault
-    names = matching_zones(offsets)
-    if not names:
+    name = next(matching_zones(offsets), None)
+    if name is None:
         raise SourceChanged(f"search reads times in no known zone: offsets {sorted({q for _, q in offsets})}")
-    return names[0]
+    return name
 
 
 def _question(client: ConfluenceClient) -> Holds:
@@ -81,13 +84,15 @@ def _find_settled(client: ConfluenceClient, now_ms: int, days: int) -> DatedCont
     return None
 
 
-def find_offset(sample: DatedContent, holds: Holds) -> int:
+def find_offset(sample: DatedContent, holds: Holds, expected: int) -> int:
     """In quarters of an hour. Raises `SourceChanged` where no offset fits: the index then has another instant."""
 
     def is_at_least(quarters: int) -> bool:
         local_ms = sample.changed_ms + quarters * QUARTER_MS - SLACK_MS
         return holds(f"id = {sample.id} AND lastmodified >= {local_literal(local_ms)}")
 
+    if is_at_least(expected) and not is_at_least(expected + 1):
+        return expected
     low, high = EARLIEST, LATEST + 1
     if not is_at_least(low) or is_at_least(high):
         raise SourceChanged(f"content {sample.id} was changed at another time than search says")
@@ -106,16 +111,17 @@ def all_zones() -> tuple[str, ...]:
     return (*PREFERRED, *sorted(available_timezones() - set(PREFERRED)))
 
 
-def matching_zones(offsets: Sequence[tuple[int, int]]) -> list[str]:
-    """Zones that have all of these (instant in ms, offset in quarters of an hour)."""
-    return [
-        name
-        for name in all_zones()
-        if all(
-            datetime.fromtimestamp(ms / 1000, ZoneInfo(name)).utcoffset() == timedelta(minutes=15 * quarters)
-            for ms, quarters in offsets
-        )
-    ]
+def matching_zones(offsets: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Zones that have all of these (instant in ms, offset in quarters of an hour), the preferred ones first."""
+    return (name for name in all_zones() if all(_offset(name, ms) == quarters * QUARTER for ms, quarters in offsets))
+
+
+def _offset(zone: str, ms: int) -> timedelta:
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(zone)).utcoffset() or timedelta()
+
+
+def _quarters(zone: str, ms: int) -> int:
+    return round(_offset(zone, ms) / QUARTER)
 
 
 def is_confirmed(name: str, samples: Sequence[DatedContent], holds: Holds) -> bool:

@@ -35,11 +35,12 @@ from ingest_strategies.jira.issue_tables import REQUESTS
 from ingest_strategies.jira.planning.id_lists import IdLists
 from ingest_strategies.jira.reading.site_lists import list_segments
 from ingest_strategies.jira.reading.value_types import Project, schema_text
-from ingest_strategies.jira.tables import ISSUES, TABLES, reads_issues
+from ingest_strategies.jira.tables import CHANGELOGS, COMMENTS, ISSUES, TABLES, WORKLOGS, reads_issues
 
 COUNTED_TOGETHER = 50  # projects: some 4 KB of JQL, sent as a body
 CURSOR = Axis(kind="cursor", columns=(BY_UPDATED,))
 SERVICE_PROJECT = "service_desk"
+READ_TOGETHER = frozenset({ISSUES.name, COMMENTS.name, WORKLOGS.name, CHANGELOGS.name})
 DELETED_WORKLOGS = "deleted worklogs"
 """A segment that is no project: project keys are upper case, without blanks."""
 _project = decoder(Project)
@@ -82,7 +83,8 @@ class SiteProbe:
 
     def slice_issues(self, spec: UnitSpec) -> int:
         """How many issues a slice holds at most. `spec` is the current one: the engine learns bytes per row during the run."""
-        return slice_rows(spec, self.api.client.config.slice_issues)
+        is_read_together = spec.dataset.name in READ_TOGETHER
+        return slice_rows(spec, self.api.client.config.slice_issues, is_read_together=is_read_together)
 
 
 @contextmanager
