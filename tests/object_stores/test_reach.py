@@ -12,9 +12,11 @@ from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs import execution
 from ingest_ray.sinks.delta.sink import DeltaSink
+from ingest_ray.sinks.iceberg import reach
+from ingest_ray.sinks.iceberg.sink import IcebergSink
 from ingest_ray.sinks.parquet_tables.sink import ParquetSink
 from ingest_ray.sinks.parquet_template import ParquetConfig
-from ingest_ray.sinks.templates import DeltaConfig
+from ingest_ray.sinks.templates import DeltaConfig, IcebergConfig
 from tests.object_stores.conftest import Bucket
 from tests.object_stores.proxy import Fault
 from tests.service.workspace import Workspace
@@ -45,6 +47,45 @@ def test_an_endpoint_that_does_not_answer_is_given_up_soon(bucket: Bucket) -> No
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(SinkUnavailable, match=r"does not answer|cannot be reached"):
             opened(bucket, aws_endpoint=address).check_reach()
+
+
+def iceberg(bucket: Bucket, **config: Any) -> IcebergSink:
+    options = {
+        "s3.endpoint": bucket.proxy.url,
+        "s3.access-key-id": "key",
+        "s3.secret-access-key": "secret",
+        "s3.region": "us-east-1",
+    }
+    return IcebergSink(IcebergConfig.model_validate({"warehouse": f"{bucket.uri}/lake", "options": options, **config}))
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"), [("denied", "credentials are wrong"), ("no-bucket", "bucket does not exist")]
+)
+def test_iceberg_names_a_cause_that_a_person_must_mend(
+    bucket: Bucket, tmp_path: Any, fault: Fault, meaning: str
+) -> None:
+    sink = iceberg(bucket, uri=f"sqlite:///{tmp_path}/catalog.db")
+    sink.check_reach()
+    bucket.proxy.rule = lambda _: fault
+    with pytest.raises(SinkRejected, match=meaning) as caught:
+        sink.check_reach()
+    assert "secret" not in str(caught.value)
+    assert len(bucket.proxy.requests) == 2
+
+
+@pytest.mark.parametrize(("catalog", "field"), [("rest", "uri"), ("glue", "glue.endpoint")])
+def test_a_catalog_of_iceberg_that_does_not_answer_is_given_up_soon(
+    bucket: Bucket, catalog: str, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "ANSWER_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        config = {"uri": address} if field == "uri" else {"options": {field: address}}
+        with pytest.raises(SinkUnavailable, match="cannot be reached") as caught:
+            iceberg(bucket, catalog=catalog, **config).check_reach()
+    assert address in str(caught.value)
+    assert caught.value.hint
 
 
 def test_plan_and_apply_name_a_missing_bucket(bucket: Bucket, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from ingest_ray.kv.engine import state_engine
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.errors import translate_errors
+from ingest_ray.sinks.iceberg.reach import check_iceberg_reach
 from ingest_ray.sinks.iceberg_template import IcebergConfig
 
 Identifier = tuple[str, ...]
@@ -99,6 +100,13 @@ class TableCatalog:
             return catalog.create_table(identifier, schema, location, spec, order, _TABLE_PROPERTIES | properties)
         except TableAlreadyExistsError:
             return catalog.load_table(identifier)
+
+    def check_reach(self) -> None:
+        """Raises as `ReachChecker` says."""
+        properties = {name: value.get_secret_value() for name, value in self._config.options.items()}
+        if self._config.uri is not None:
+            properties["uri"] = self._config.uri
+        check_iceberg_reach(self._config.catalog, self._warehouse, properties)
 
     def connect(self) -> Catalog:
         with self._lock:

@@ -74,6 +74,9 @@ class IcebergSink:
         self._catalog = TableCatalog(config)
         self._slices = SliceWriter(self._catalog)
 
+    def check_reach(self) -> None:
+        self._catalog.check_reach()
+
     def location(self, target: Target) -> str:
         return self._catalog.location(self._catalog.identifier(target))
 

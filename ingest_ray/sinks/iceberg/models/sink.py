@@ -75,6 +75,9 @@ class IcebergModelSink:
         # the files that a slice prepares for all of its models share one payload
         self._slices = SliceWriter(self._catalog, PAYLOAD_BYTES // 4)
 
+    def check_reach(self) -> None:
+        self._catalog.check_reach()
+
     def location(self, target: Target) -> str:
         return self._catalog.location(self._catalog.identifier(target))
 
