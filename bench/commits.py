@@ -20,8 +20,9 @@ WINDOW = 100
 
 def read_counts() -> tuple[int, int]:
     """Bytes, and calls of `read`."""
-    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(fields["rchar"]), int(fields["syscr"])
+    lines = [line.partition(": ") for line in Path("/proc/self/io").read_text().splitlines()]
+    fields = {name: int(value) for name, _, value in lines}
+    return fields["rchar"], fields["syscr"]
 
 
 def main(commits: int) -> None:

@@ -10,6 +10,8 @@ from pydantic import JsonValue, TypeAdapter
 from ingest_ray.payloads.documents import (
     CatalogCommand,
     CatalogOutcome,
+    ComparisonCommand,
+    ComparisonOutcome,
     EndpointCommand,
     EndpointProgress,
     EndpointTally,
@@ -39,11 +41,13 @@ class Signature:
 RUN = "ingestionRunWorkflow"
 ENDPOINT = "endpointIngestionWorkflow"
 CATALOG = "collectCatalogWorkflow"
+COMPARISON = "compareUnitWorkflow"
 
 WORKFLOWS = {
     RUN: Signature(RunCommand, UnitOutcome),
     ENDPOINT: Signature(EndpointCommand, EndpointTally),
     CATALOG: Signature(CatalogCommand, CatalogOutcome),
+    COMPARISON: Signature(ComparisonCommand, ComparisonOutcome),
 }
 PROGRESS = "progress"
 QUERIES: dict[str, dict[str, type[Payload]]] = {RUN: {PROGRESS: RunProgress}, ENDPOINT: {PROGRESS: EndpointProgress}}
@@ -55,6 +59,7 @@ ACTIVITIES = {
     "failIngestionRun": Signature(RunFailure, RunEnd),
     "listEnabledUnits": Signature(UnitsCommand, UnitsPage),
     "collectCatalogSnapshots": Signature(CatalogCommand, CatalogOutcome),
+    "compareUnit": Signature(ComparisonCommand, ComparisonOutcome),
     "previewDataset": Signature(PreviewCommand, PreviewOutcome),
     "provisionCdmSink": Signature(ProvisionCommand, ProvisionOutcome),
 }

@@ -158,6 +158,30 @@ class CatalogOutcome(Payload):
     warnings: Annotated[tuple[Text, ...], Field(max_length=NAMES_SHOWN)] = ()
 
 
+class ComparisonCommand(Payload):
+    """Of `compareUnitWorkflow` and `compareUnit`: keys only, or values too, as the unit's `policy.verify_rows` says."""
+
+    endpoint_id: Name
+    unit_id: Name
+    requested_by: Name | None = None
+
+
+class ComparisonOutcome(Payload):
+    """FAILED where keys differ (`code` is E_ROWS_DIFFER), or the comparison could not be made."""
+
+    run_id: Name
+    state: RunState
+    compared: str
+    rows_at_source: int
+    rows_in_sink: int
+    missing: int = 0
+    surplus: int = 0
+    different: int = 0
+    doubled: int = 0
+    code: Name | None = None
+    message: Text | None = None
+
+
 class PreviewCommand(Payload):
     endpoint_id: Name
     unit_id: Name

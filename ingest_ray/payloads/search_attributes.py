@@ -13,7 +13,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from temporalio.service import RPCError, RPCStatusCode
 
 from ingest_ray import logs
-from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.payloads.documents import ComparisonCommand, RunCommand
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 _known: dict[tuple[str, str], bool] = {}
 
 
-def attributes_of(command: RunCommand) -> TypedSearchAttributes:
-    """Of a run that starts."""
+def attributes_of(command: RunCommand | ComparisonCommand) -> TypedSearchAttributes:
+    """Of a run or a comparison that starts."""
     texts = ((ENDPOINT, command.endpoint_id), (UNIT, command.unit_id), (STATE, "RUNNING"))
     return TypedSearchAttributes([SearchAttributePair(key, text[:LONGEST]) for key, text in texts])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from ingest_ray.payloads.documents import (
     Beat,
     CatalogCommand,
     CatalogOutcome,
+    ComparisonCommand,
+    ComparisonOutcome,
     PreviewCommand,
     PreviewOutcome,
     ProvisionCommand,
@@ -38,12 +41,13 @@ from ingest_ray.service.launching.ray_job_watch import RayJobWatch
 from ingest_ray.service.launching.ray_jobs_api import RayJobsClient
 from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.runs.history import find_run
+from ingest_ray.service.runs.verification import compare_in_turn
 from ingest_ray.service.units.listing import list_units
 from ingest_ray.service.units.preview import preview
 from ingest_ray.settings import Settings
 from ingest_ray.state.documents import Owner
 from ingest_ray.temporal.failures import failure, failure_of_run
-from ingest_ray.temporal.results import catalog_outcome, outcome_of, truncated, write_document
+from ingest_ray.temporal.results import catalog_outcome, comparison_outcome, outcome_of, truncated, write_document
 
 T = TypeVar("T")
 POLL_S = 1.0  # one row of the catalog and one small answer of the head
@@ -67,6 +71,7 @@ class Activities:
             self.fail_run,
             self.list_units,
             self.collect_catalog,
+            self.compare_unit,
             self.preview_dataset,
             self.provision_cdm_sink,
         ]
@@ -151,6 +156,24 @@ class Activities:
     @activity.defn(name="collectCatalogSnapshots")
     async def collect_catalog(self, command: CatalogCommand) -> CatalogOutcome:
         return catalog_outcome(await _with_heartbeats(lambda: collect(self._installation, command.endpoint_id)))
+
+    @activity.defn(name="compareUnit")
+    async def compare_unit(self, command: ComparisonCommand) -> ComparisonOutcome:
+        """In the worker's own process. An earlier attempt whose worker died is gone on with after its last block."""
+        unit, is_cancelled = UnitRef(command.endpoint_id, command.unit_id), threading.Event()
+        work = asyncio.create_task(
+            asyncio.to_thread(
+                compare_in_turn, self._installation, unit, command.requested_by, is_stopping=is_cancelled.is_set
+            )
+        )
+        try:
+            while not (await asyncio.wait([work], timeout=HEARTBEAT_S))[0]:
+                activity.heartbeat()
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            await asyncio.wait([work])  # the block under way is finished
+            raise
+        return comparison_outcome(work.result())
 
     @activity.defn(name="previewDataset")
     async def preview_dataset(self, command: PreviewCommand) -> PreviewOutcome:

@@ -4,12 +4,14 @@ import json
 
 from pydantic import JsonValue
 
+from ingest_ray.engine.reports import VerifyReport
 from ingest_ray.files.folder import open_folder
 from ingest_ray.payloads.documents import (
     NAMES_SHOWN,
     SEGMENTS_SHOWN,
     CatalogOutcome,
     Checkpoint,
+    ComparisonOutcome,
     Statistics,
     UnitOutcome,
 )
@@ -68,6 +70,20 @@ def catalog_outcome(done: CollectResult) -> CatalogOutcome:
         gone=len(differences.gone),
         configured=len(done.configured),
         warnings=tuple(truncated(text, LONGEST_MESSAGE) for text in done.warnings[:NAMES_SHOWN]),
+    )
+
+
+def comparison_outcome(report: VerifyReport) -> ComparisonOutcome:
+    counts = report.model_dump(
+        include={"compared", "rows_at_source", "rows_in_sink", "missing", "surplus", "different", "doubled"}
+    )
+    error = report.error
+    return ComparisonOutcome(
+        run_id=report.run_id,
+        state=report.state,
+        code=error.code if error is not None else None,
+        message=truncated(error.message, LONGEST_MESSAGE) if error is not None else None,
+        **counts,
     )
 
 

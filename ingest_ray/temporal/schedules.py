@@ -30,8 +30,8 @@ from temporalio.client import (
 from temporalio.common import TypedSearchAttributes
 
 from ingest_ray.core.cron_slots import EVERY_HOUR, gaps_of, is_due_within
-from ingest_ray.payloads.contract import RUN
-from ingest_ray.payloads.documents import RunCommand
+from ingest_ray.payloads.contract import COMPARISON, RUN
+from ingest_ray.payloads.documents import ComparisonCommand, RunCommand
 from ingest_ray.payloads.search_attributes import attributes_of, ensure_search_attributes
 from ingest_ray.sdk.types import CronSchedule, Model, UnitConfig
 from ingest_ray.sdk.types.schedule import parse_cron
@@ -84,12 +84,12 @@ class Wanted:
 
 
 def wanted_schedules(configs: Collection[UnitConfig], prefix: str) -> dict[str, Wanted]:
-    """By the id of the schedule. Comparisons have none: a server of ours starts them (`serve`)."""
+    """By the id of the schedule."""
     found = {}
     for config in configs:
         if config.enabled and config.schedule_kind != "MANUAL":
             found[f"{prefix}{config.ref}"] = Wanted(config, ORDINARY)
-        for task in (each.task for each in config.task_schedules if each.task != "verify"):
+        for task in (each.task for each in config.task_schedules):
             if config.enabled:
                 found[f"{prefix}{config.ref}:{task}"] = Wanted(config, task)
     return found
@@ -125,20 +125,13 @@ async def sync_schedules(client: Client, installation: Installation) -> list[Sch
 
 def schedule_of(wanted: Wanted, queue: str, year: int, *, has_attributes: bool = False) -> Schedule:
     config = wanted.config
-    options = options_of(wanted.task, config)
-    command = RunCommand(
-        endpoint_id=config.endpoint_id,
-        unit_id=config.unit_id,
-        task=options.task,
-        reconcile=options.reconcile,
-        requested_by="schedule",
-    )
+    workflow, command = _started_by(wanted)
     name = f"ingest:{config.ref}" + (
         "" if wanted.task == ORDINARY else f":{wanted.task}"
     )  # the server appends the time
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            RUN,
+            workflow,
             command,
             id=name,
             task_queue=queue,
@@ -147,6 +140,22 @@ def schedule_of(wanted: Wanted, queue: str, year: int, *, has_attributes: bool =
         spec=spec_of(wanted, year),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCHUP_WINDOW),
         state=ScheduleState(note=wanted.note(year)),
+    )
+
+
+def _started_by(wanted: Wanted) -> tuple[str, RunCommand | ComparisonCommand]:
+    """The workflow of the task, and its argument."""
+    unit = wanted.config.ref
+    if wanted.task == "verify":
+        command = ComparisonCommand(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id, requested_by="schedule")
+        return COMPARISON, command
+    options = options_of(wanted.task, wanted.config)
+    return RUN, RunCommand(
+        endpoint_id=unit.endpoint_id,
+        unit_id=unit.unit_id,
+        task=options.task,
+        reconcile=options.reconcile,
+        requested_by="schedule",
     )
 
 

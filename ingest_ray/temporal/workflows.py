@@ -15,11 +15,13 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from ingest_ray.payloads.contract import CATALOG, ENDPOINT, PROGRESS, RUN
+    from ingest_ray.payloads.contract import CATALOG, COMPARISON, ENDPOINT, PROGRESS, RUN
     from ingest_ray.payloads.documents import (
         NAMES_SHOWN,
         CatalogCommand,
         CatalogOutcome,
+        ComparisonCommand,
+        ComparisonOutcome,
         EndpointCommand,
         EndpointProgress,
         EndpointTally,
@@ -34,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         UnitsPage,
     )
     from ingest_ray.payloads.search_attributes import STATE, attributes_of
+    from ingest_ray.sdk.types import RunState
 
 UNLIMITED_RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1))
 SHORT = timedelta(minutes=2)  # for activities that only read or write the catalog
@@ -161,6 +164,27 @@ class CatalogCollection:
         return done
 
 
+@workflow.defn(name=COMPARISON)
+class UnitComparison:
+    """Compares a unit with its sink. Fails where they differ; a cancellation lets the next one go on after the last block."""
+
+    @workflow.run
+    async def run(self, command: ComparisonCommand) -> ComparisonOutcome:
+        outcome: ComparisonOutcome = await workflow.execute_activity(
+            "compareUnit",
+            command,
+            result_type=ComparisonOutcome,
+            start_to_close_timeout=LONGEST_RUN,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1), maximum_attempts=5),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        _show_state(outcome.state.value)
+        if outcome.state is RunState.FAILED:
+            raise ApplicationError(outcome.message or "", type=outcome.code or INTERRUPTED, non_retryable=True)
+        return outcome
+
+
 @workflow.defn(name=ENDPOINT)
 class EndpointIngestion:
     """Runs all enabled units of an endpoint, at most `maxParallel` at once; a unit's failure stops no other unit.
@@ -249,4 +273,4 @@ def with_ends(tally: EndpointTally, ends: dict[str, str]) -> EndpointTally:
     )
 
 
-ALL = [IngestionRun, CatalogCollection, EndpointIngestion]
+ALL = [IngestionRun, CatalogCollection, UnitComparison, EndpointIngestion]

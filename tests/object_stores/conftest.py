@@ -23,8 +23,12 @@ class Bucket:
         self.proxy = proxy
         self.name = f"bucket-{next(_buckets)}"
         self.uri = f"s3://{self.name}"
-        self.options = {**KEYS, "aws_endpoint": proxy.url, "aws_allow_http": "true"}
+        self.options = self.options_at(proxy.url)
         client.create_bucket(Bucket=self.name)
+
+    @staticmethod
+    def options_at(url: str) -> dict[str, str]:
+        return {**KEYS, "aws_endpoint": url, "aws_allow_http": "true"}
 
     def listed(self) -> list[str]:
         return [item["Key"] for item in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]

@@ -65,13 +65,17 @@ class AzureBucket(_Http):
 
     def __init__(self, server: str, proxy_url: str) -> None:
         super().__init__(server, "az")
-        self.options = {
+        self.options = self.options_at(proxy_url)
+        self._call("PUT", "", {"restype": "container"})
+
+    @staticmethod
+    def options_at(url: str) -> dict[str, str]:
+        return {
             "azure_storage_account_name": AZURE_ACCOUNT,
             "azure_storage_account_key": AZURE_KEY,
-            "azure_storage_endpoint": f"{proxy_url}/{AZURE_ACCOUNT}",
+            "azure_storage_endpoint": f"{url}/{AZURE_ACCOUNT}",
             "azure_allow_http": "true",
         }
-        self._call("PUT", "", {"restype": "container"})
 
     def listed(self) -> list[str]:
         text = self._call("GET", "", {"comp": "list", "restype": "container"}).text
@@ -105,15 +109,13 @@ class GoogleBucket(_Http):
 
     def __init__(self, server: str, proxy_url: str) -> None:
         super().__init__(server, "gs")
-        login = {
-            "gcs_base_url": proxy_url,
-            "disable_oauth": True,
-            "client_email": "",
-            "private_key": "",
-            "private_key_id": "",
-        }
-        self.options = {"google_service_account_key": json.dumps(login), "allow_http": "true"}
+        self.options = self.options_at(proxy_url)
         self.http.post("/storage/v1/b?project=tests", json={"name": self.name}).raise_for_status()
+
+    @staticmethod
+    def options_at(url: str) -> dict[str, str]:
+        nobody = {"disable_oauth": True, "client_email": "", "private_key": "", "private_key_id": ""}
+        return {"google_service_account_key": json.dumps({"gcs_base_url": url, **nobody}), "allow_http": "true"}
 
     def listed(self) -> list[str]:
         found = self.http.get(f"/storage/v1/b/{self.name}/o").raise_for_status().json()

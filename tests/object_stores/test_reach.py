@@ -11,8 +11,8 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.service.endpoints.apply import apply
 from ingest_ray.service.endpoints.collect import collect
 from ingest_ray.service.runs import execution
+from ingest_ray.sinks import iceberg_reach
 from ingest_ray.sinks.delta.sink import DeltaSink
-from ingest_ray.sinks.iceberg import reach
 from ingest_ray.sinks.iceberg.sink import IcebergSink
 from ingest_ray.sinks.parquet_tables.sink import ParquetSink
 from ingest_ray.sinks.parquet_template import ParquetConfig
@@ -78,7 +78,7 @@ def test_iceberg_names_a_cause_that_a_person_must_mend(
 def test_a_catalog_of_iceberg_that_does_not_answer_is_given_up_soon(
     bucket: Bucket, catalog: str, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "ANSWER_S", 0.3)
+    monkeypatch.setattr(iceberg_reach, "ANSWER_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         config = {"uri": address} if field == "uri" else {"options": {field: address}}

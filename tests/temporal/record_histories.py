@@ -18,12 +18,14 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 import ingest_ray
-from ingest_ray.payloads.contract import CATALOG, ENDPOINT, RUN
+from ingest_ray.payloads.contract import CATALOG, COMPARISON, ENDPOINT, RUN
 from ingest_ray.payloads.converter import data_converter
 from ingest_ray.payloads.documents import (
     CatalogCommand,
     CatalogOutcome,
     Checkpoint,
+    ComparisonCommand,
+    ComparisonOutcome,
     EndpointCommand,
     RunCommand,
     RunEnd,
@@ -93,7 +95,16 @@ async def collect_catalog(command: CatalogCommand) -> CatalogOutcome:
     return CatalogOutcome(**ids, found=3, added=3, changed=0, gone=0, configured=3)
 
 
-ACTIVITIES = [start_run, run_unit, complete_run, fail_run, list_units, collect_catalog]
+@activity.defn(name="compareUnit")
+async def compare_unit(command: ComparisonCommand) -> ComparisonOutcome:
+    counts: dict[str, Any] = {"compared": "keys", "rows_at_source": 7}
+    if command.unit_id.endswith("broken"):
+        fault = {"code": "E_ROWS_DIFFER", "message": "one key differs"}
+        return ComparisonOutcome(run_id="c2", state=RunState.FAILED, rows_in_sink=6, missing=1, **counts, **fault)
+    return ComparisonOutcome(run_id="c1", state=RunState.SUCCEEDED, rows_in_sink=7, **counts)
+
+
+ACTIVITIES = [start_run, run_unit, complete_run, fail_run, list_units, collect_catalog, compare_unit]
 
 
 async def record(client: Client) -> dict[str, dict[str, Any]]:
@@ -114,6 +125,9 @@ async def record(client: Client) -> dict[str, dict[str, Any]]:
             "run-cancelled": await run("slow"),
             "catalog": await started(CATALOG, CatalogCommand(endpoint_id="shop"), "collect:shop"),
         }
+        for name, unit in (("comparison", "public.orders"), ("comparison-failed", "public.broken")):
+            command = ComparisonCommand(endpoint_id="shop", unit_id=unit)
+            handles[name] = await started(COMPARISON, command, f"compare:shop:{unit}")
         await _until_running(handles["run-cancelled"])
         await handles["run-cancelled"].cancel()
         for handle in handles.values():

@@ -14,10 +14,11 @@ from temporalio.testing import ActivityEnvironment
 
 from ingest_ray.catalog import run_records
 from ingest_ray.core.cron_slots import slot_after
-from ingest_ray.payloads.contract import CATALOG, ENDPOINT
+from ingest_ray.payloads.contract import CATALOG, COMPARISON, ENDPOINT
 from ingest_ray.payloads.documents import (
     CatalogCommand,
     CatalogOutcome,
+    ComparisonCommand,
     EndpointCommand,
     EndpointTally,
     PreviewCommand,
@@ -30,6 +31,7 @@ from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.temporal.activities import Activities
 from ingest_ray.temporal.schedules import Wanted, schedule_of, sync_schedules
+from ingest_ray.testing.servers.postgres import Postgres
 from tests.temporal.conftest import PlantMaker
 from tests.temporal.servers import TemporalServer, free_ports, until
 from tests.temporal.test_progress import connected
@@ -132,6 +134,36 @@ def test_a_full_run_that_is_due_with_an_ordinary_one_waits_for_it(scripted: Plan
         workspace.with_client(trigger_both)
         wanted = [("backfill", RunState.SUCCEEDED), ("ingest", RunState.SUCCEEDED)]
         until(lambda: ended() == wanted, what="both runs")
+
+
+def test_a_comparison_by_a_schedule_of_the_server_fails_where_rows_differ(shop: PlantMaker, pg: Postgres) -> None:
+    workspace, unit = shop(500), UnitRef("shop", "public.orders")
+    workspace.rule["schedules"] = [{"task": "verify", "cron": "0 5 * * 0"}]
+    workspace.apply()
+    (change,) = workspace.with_client(lambda client: sync_schedules(client, workspace.installation))
+    assert (change.schedule_id.rpartition(":")[2], change.schedule) == ("verify", "0 5 * * 0 UTC")
+
+    def compared() -> list[tuple[RunState, str | None]]:
+        with workspace.installation.catalog.read() as connection:
+            found = [record.summary for record in run_records.recent(connection, unit)]
+        return [(run.state, run.requested_by) for run in found if run.task == "verify"]
+
+    command = ComparisonCommand(endpoint_id="shop", unit_id=unit.unit_id, requested_by="ada")
+    with workspace.worker():
+        workspace.run(unit.unit_id)
+        workspace.with_client(lambda client: client.get_schedule_handle(change.schedule_id).trigger())
+        until(lambda: compared() == [(RunState.SUCCEEDED, "schedule")], what="a scheduled comparison")
+        pg.run("DELETE FROM orders WHERE id = 7")
+        with pytest.raises(WorkflowFailureError) as failed:
+            workspace.with_client(
+                lambda client: client.execute_workflow(
+                    COMPARISON, command, id=f"compare:{workspace.queue}", task_queue=workspace.queue
+                )
+            )
+    cause = failed.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.type == "E_ROWS_DIFFER"
+    assert sorted(compared()) == [(RunState.FAILED, "ada"), (RunState.SUCCEEDED, "schedule")]
 
 
 def test_a_calendar_of_the_server_is_due_where_the_schedulers_of_serve_is(temporal_server: TemporalServer) -> None:

@@ -14,7 +14,7 @@ from ingest_ray.engine.reports import ComparisonProgress, VerifyReport
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.run import VerifyOptions, verify_unit
 from ingest_ray.sdk import tracing
-from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.errors import IngestError, RunInterrupted
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary
 from ingest_ray.service.installation import Installation
@@ -175,6 +175,37 @@ def start_comparison(
     _UNDER_WAY.add(work)
     work.start()
     return order.run_id
+
+
+def compare_in_turn(
+    installation: Installation,
+    unit: UnitRef,
+    requested_by: str | None = None,
+    observe: Callable[[], None] = lambda: None,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> VerifyReport:
+    """Compares a unit as its policy says, in this thread; of one process, two go on at once, and others wait. `observe` is called now and then.
+
+    Raises:
+        GateError, ConfigError, StateError: there is no record.
+    """
+    (order,) = admit_comparison(installation, unit.endpoint_id, [unit.unit_id])
+    options = VerifyOptions(with_values=order.spec.policy.verify_rows and not order.spec.is_cdm)
+    begun = _begun(order, requested_by)
+    open_comparison(installation, begun)
+
+    def stops() -> bool:
+        observe()
+        return is_stopping()
+
+    if not await_turn(installation, begun, _TURNS, stops):
+        return _failed_report(order, RunInterrupted("stopped before it began")).model_copy(
+            update={"state": RunState.PAUSED}
+        )
+    try:
+        return verify_admitted(installation, order, options, requested_by, lambda _, progress: observe(), is_stopping)
+    finally:
+        _TURNS.release()
 
 
 def end_comparisons(timeout_s: float = 20.0) -> None:

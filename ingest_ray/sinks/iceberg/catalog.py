@@ -30,7 +30,7 @@ from ingest_ray.kv.engine import state_engine
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.sdk.types import Target
 from ingest_ray.sinks.iceberg.errors import translate_errors
-from ingest_ray.sinks.iceberg.reach import check_iceberg_reach
+from ingest_ray.sinks.iceberg_reach import check_iceberg_reach
 from ingest_ray.sinks.iceberg_template import IcebergConfig
 
 Identifier = tuple[str, ...]
