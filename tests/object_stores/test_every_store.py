@@ -13,6 +13,13 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from ingest_ray.files.conditional import ConditionalFiles
+from ingest_ray.quarantine.rejected_rows import (
+    delete_rejected_rows,
+    list_quarantine,
+    promote_rejected_rows,
+    read_rejected_rows,
+)
+from ingest_ray.quarantine.writer import QuarantineWriter
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import CommitUnknown, SinkRejected, SinkUnavailable, StagingDenied
 from ingest_ray.sdk.location import Location
@@ -116,6 +123,22 @@ def test_a_file_is_made_once_and_replaced_by_newer_ones_only(store: Any) -> None
         files.replace_older("one", number, lambda found, number=number: found < number)  # type: ignore[misc]
     assert files.read("one") == b"3"
     assert len(store.proxy.injected) == 2
+
+
+def test_rejected_rows_are_promoted_once_and_deleted(store: Any) -> None:
+    root = Location(f"{store.uri}/quarantine", store.options)
+    writer = QuarantineWriter(root, "shop", "a b/é", "lake", "run/1", "all~s~0", 1)
+    writer.reject({"id": 7}, "no number")
+    pending = writer.close()
+    assert pending is not None
+    store.proxy.rule = every(4, "lost")
+    (official,) = {promote_rejected_rows(root.at(pending)) for _ in range(2)}
+    assert official is not None
+    (entry,) = list_quarantine(root)
+    assert [row.raw for row in read_rejected_rows(root.at(entry.uri))] == [{"id": 7}]
+    assert len(store.listed()) == 1
+    delete_rejected_rows(root.at(official))
+    assert store.listed() == []
 
 
 def test_causes_that_a_person_must_mend_are_named(store: Any) -> None:

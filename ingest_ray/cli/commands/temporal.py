@@ -67,7 +67,7 @@ def schemas(
 @temporal_app.command(short_help="Make the server's schedules what the units ask for.")
 @shared_options()
 def schedules(invocation: Invocation) -> None:
-    """Make the schedules of the Temporal server what `schedule_minutes` of the enabled units asks for.
+    """Make the schedules of the Temporal server what `schedule_minutes`, `schedule` and `schedules` of the enabled units ask for.
 
     \b
     Examples:
