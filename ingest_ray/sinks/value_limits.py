@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -156,10 +157,10 @@ def _leaf_misfits(column: pa.Array, target: pa.DataType, limits: ValueLimits) ->
         if not limits.has_infinity:
             yield pc.is_inf(numbers), f"is infinite, which {limits.sink} has not"
     elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        yield _is_beyond(column, _days(kind, target, limits)), f"is a day that {limits.sink} has not"
+        yield from _beyond(column, _days(kind, target, limits), f"is a day that {limits.sink} has not")
     elif pa.types.is_time(kind):
         is_end_refused = limits.sink == "JSON" or not (limits.has_end_of_day or pa.types.is_string(target))
-        yield _is_beyond(column, (0, 0 if is_end_refused else 1)), "is no time of day"
+        yield from _beyond(column, (0, 0 if is_end_refused else 1), "is no time of day")
     elif pa.types.is_decimal(kind) and kind.scale >= 0:  # Arrow compares no others
         most = pa.scalar(Decimal((0, (9,) * kind.precision, -kind.scale)), kind)
         least = pa.scalar(Decimal((1, (9,) * kind.precision, -kind.scale)), kind)
@@ -176,7 +177,7 @@ def _days(kind: pa.DataType, target: pa.DataType, limits: ValueLimits) -> tuple[
     return max(first for first, _ in ranges), min(last for _, last in ranges)
 
 
-def _is_beyond(column: pa.Array, days: tuple[int, int]) -> pa.Array:
+def _beyond(column: pa.Array, days: tuple[int, int], reason: str) -> Iterator[tuple[pa.Array, str]]:
     """`days`: the first and the last day. Of times of day the last one may be the midnight after it: 24:00:00."""
     kind = column.type
     steps, width = steps_per_day(kind), kind.bit_width
@@ -186,19 +187,40 @@ def _is_beyond(column: pa.Array, days: tuple[int, int]) -> pa.Array:
     if pa.types.is_time(kind) and not days[1]:
         end = steps - 1
     first, last = max(least, days[0] * steps), min(most, end)
-    return pc.or_(pc.less(numbers, pa.scalar(first, numbers.type)), pc.greater(numbers, pa.scalar(last, numbers.type)))
+    low, high = (
+        bound.as_py() for bound in pc.min_max(numbers).values()
+    )  # an eighth of what the masks cost, which are rarely needed
+    if low is None or (first <= low and high <= last):
+        return
+    masks = pc.less(numbers, pa.scalar(first, numbers.type)), pc.greater(numbers, pa.scalar(last, numbers.type))
+    yield pc.or_(*masks), reason
 
 
 def _text_misfits(column: pa.Array, limits: ValueLimits) -> Iterator[tuple[pa.Array, str]]:
     text = column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-    try:
-        text.validate(full=True)
-    except pa.ArrowInvalid:
-        yield _is_undecodable(text, None), "is no valid UTF-8 text"
+    has_ascii = is_ascii(text)
+    if not has_ascii:
+        try:
+            text.validate(full=True)
+        except pa.ArrowInvalid:
+            yield _is_undecodable(text, None), "is no valid UTF-8 text"
     if not limits.has_zero_character:
         yield pc.match_substring(text, "\0"), f"has a zero character, which text of {limits.sink} has not"
-    if limits.codec is not None and not pc.all(pc.string_is_ascii(text)).as_py():
+    if limits.codec is not None and not has_ascii:
         yield _is_undecodable(text, limits.codec), f"has a character that the encoding of {limits.sink} has not"
+
+
+def is_ascii(text: pa.Array) -> bool:
+    """Whether all bytes of all values are, looked at together: a tenth of what a look at each value costs."""
+    _, offsets, data = text.buffers()
+    if not len(text) or data is None:
+        return True
+    width = 8 if pa.types.is_large_string(text.type) else 4
+    ends = np.frombuffer(offsets, f"<i{width}", len(text) + 1, text.offset * width)
+    begin, end = int(ends[0]), int(ends[-1])
+    if not 0 <= begin <= end <= data.size:  # a malformed array: a look at each value finds it
+        return False
+    return begin == end or bool(np.frombuffer(data, np.uint8, end - begin, begin).max() < 0x80)
 
 
 def _is_undecodable(text: pa.Array, codec: str | None) -> pa.Array:
