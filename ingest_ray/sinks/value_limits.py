@@ -161,7 +161,7 @@ def _leaf_misfits(column: pa.Array, target: pa.DataType, limits: ValueLimits) ->
     elif pa.types.is_time(kind):
         is_end_refused = limits.sink == "JSON" or not (limits.has_end_of_day or pa.types.is_string(target))
         yield from _beyond(column, (0, 0 if is_end_refused else 1), "is no time of day")
-    elif pa.types.is_decimal(kind) and kind.scale >= 0:  # Arrow compares no others
+    elif pa.types.is_decimal(kind) and kind.scale >= 0 and not are_short(column):  # Arrow compares no others
         most = pa.scalar(Decimal((0, (9,) * kind.precision, -kind.scale)), kind)
         least = pa.scalar(Decimal((1, (9,) * kind.precision, -kind.scale)), kind)
         is_beyond = pc.or_(pc.greater(column, most), pc.less(column, least))
@@ -221,6 +221,16 @@ def is_ascii(text: pa.Array) -> bool:
     if not 0 <= begin <= end <= data.size:  # a malformed array: a look at each value finds it
         return False
     return begin == end or bool(np.frombuffer(data, np.uint8, end - begin, begin).max() < 0x80)
+
+
+def are_short(decimals: pa.Array) -> bool:
+    """Whether all numbers, the bytes under NULLs among them, have the digits of their type: at most 18, so that one word has them."""
+    kind = decimals.type
+    if not pa.types.is_decimal128(kind) or kind.precision > 18 or not len(decimals):
+        return False
+    words = np.frombuffer(decimals.buffers()[1], "<i8", 2 * len(decimals), 16 * decimals.offset).reshape(-1, 2)
+    low, limit = np.ascontiguousarray(words[:, 0]), 10**kind.precision
+    return bool(-limit < low.min() and low.max() < limit and np.array_equal(words[:, 1], low >> 63))
 
 
 def _is_undecodable(text: pa.Array, codec: str | None) -> pa.Array:

@@ -1,10 +1,12 @@
-"""Text of plain letters needs no look at each value; any other gets one."""
+"""Columns of plain letters, near days and short numbers need no look at each value; any other gets one."""
+
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from ingest_ray.sinks.value_limits import ValueLimits, find_misfits, is_ascii
+from ingest_ray.sinks.value_limits import ValueLimits, are_short, find_misfits, is_ascii
 
 TEXTS = ["a", None, "", "plain", "\u00e9", "z" * 100, None, "\U00020000", "end"]
 
@@ -38,3 +40,19 @@ def test_days_beyond_are_found_and_no_others(days: tuple[int, int]) -> None:
     found = find_misfits(batch, batch.schema, ValueLimits("here", days=days))
     first, last = days
     assert sorted(found) == [row for row, day in enumerate(values) if day is not None and not first <= day <= last]
+
+
+@pytest.mark.parametrize("precision", [1, 5, 18, 19, 38])
+def test_numbers_with_too_many_digits_are_found_and_no_others(precision: int) -> None:
+    most = 10**precision - 1
+    numbers = [0, most, -most, None, most + 1, -most - 1, 2**63 - 1, -(2**63), 2**64, -(2**64), 10**37]
+    stored = b"".join((number or 0).to_bytes(16, "little", signed=True) for number in numbers)
+    valid = pa.array([number is not None for number in numbers]).buffers()[1]
+    column = pa.Array.from_buffers(pa.decimal128(precision, 0), len(numbers), [valid, pa.py_buffer(stored)])
+    for first in range(len(numbers)):
+        batch = pa.record_batch({"d": column.slice(first)})
+        expected = [row for row, number in enumerate(numbers[first:]) if number is not None and abs(number) > most]
+        assert sorted(find_misfits(batch, batch.schema, ValueLimits("here"))) == expected
+        assert not (are_short(batch.column(0)) and expected)
+    assert are_short(column.slice(0, 4)) is (precision <= 18)
+    assert are_short(pa.array([Decimal(1), None], pa.decimal128(precision, 0))) is (precision <= 18)
