@@ -9,7 +9,7 @@ from ingest_ray.sdk.url_credentials import plain_uri
 
 
 class IcebergConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     warehouse: Annotated[LocalPath | None, AfterValidator(lambda value: value and plain_uri(value))] = None
     """The folder or URI (`s3://`, `gs://`, `abfss://`) that the tables lie under; a REST catalog, Glue and Hive may have their own."""

@@ -9,7 +9,7 @@ from ingest_ray.sdk.url_credentials import plain_uri
 
 
 class ParquetConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
     """A folder, or the URI of an object store (`s3://`, `gs://`, `az://`), without credentials."""

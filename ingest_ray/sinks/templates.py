@@ -35,7 +35,7 @@ ALL_MODELS = ("cdm.work.*", "cdm.doc.*", "cdm.identity.*")
 
 
 class DeltaConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     uri: Annotated[LocalPath, Field(min_length=1), AfterValidator(plain_uri)]
     """A folder, or any URI that Delta takes (`s3://`, `gs://`, `az://`, ...), without credentials: it is written into states and receipts."""
@@ -44,7 +44,7 @@ class DeltaConfig(BaseModel):
 
 
 class SqlConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(min_length=1)
     """`postgresql://user@host/db`, `mysql://user@host/db` (MariaDB, too) or `sqlite:///path`."""
@@ -69,7 +69,7 @@ class CdmConfig(SqlConfig):
 class DuckDbConfig(BaseModel):
     """`path`: the database file; rows that are not committed yet are beside it, in `<path>.staged`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: LocalPath = Field(min_length=1)
 

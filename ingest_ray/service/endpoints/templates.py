@@ -1,9 +1,14 @@
 """Lists the installed templates of endpoints with the fields of their configuration."""
 
+import ast
+import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
-from typing import Any, Literal, get_args, get_origin
+from itertools import pairwise
+from textwrap import dedent
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
@@ -101,11 +106,36 @@ def _template(role: Literal["source", "sink"], descriptor: Descriptor) -> Templa
         default_port=descriptor.default_port,
         capabilities=descriptor.capabilities,
         sample_config=dict(descriptor.sample_config),
-        fields=tuple(_field(name, field) for name, field in descriptor.config_model.model_fields.items()),
+        fields=_fields(descriptor.config_model),
     )
 
 
-def _field(name: str, field: FieldInfo) -> TemplateField:
+def _fields(model: type[BaseModel]) -> tuple[TemplateField, ...]:
+    texts = texts_of_fields(model)
+    return tuple(_field(name, field, texts.get(name)) for name, field in model.model_fields.items())
+
+
+def texts_of_fields(model: type[BaseModel]) -> dict[str, str]:
+    """The text under each field in the source of the class, and of those that it extends. Read where it is shown: Pydantic's
+    `use_attribute_docstrings` reads it whenever a module is imported, for a tenth of a command's start."""
+    texts: dict[str, str] = {}
+    for kind in reversed(model.__mro__):
+        if not issubclass(kind, BaseModel) or kind is BaseModel:
+            continue
+        with suppress(OSError, TypeError, SyntaxError):  # a class without a source
+            body = cast("ast.ClassDef", ast.parse(dedent(inspect.getsource(kind))).body[0]).body
+            texts |= dict(_texts_below(body))
+    return texts
+
+
+def _texts_below(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for statement, following in pairwise(body):
+        match statement, following:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
+
+
+def _field(name: str, field: FieldInfo, text: str | None) -> TemplateField:
     key = field.alias or name
     kinds = [kind for kind in members(field.annotation) if kind is not types.NoneType]
     value_type = _value_type(key, kinds)
@@ -115,7 +145,7 @@ def _field(name: str, field: FieldInfo) -> TemplateField:
         label=key.replace("_", " ").capitalize(),
         required=field.is_required(),
         value_type=value_type,
-        description=field.description,
+        description=field.description or text,
         default_value=None if default in (None, (), [], {}) or value_type == "PASSWORD" else _default_text(default),
         sensitive=value_type == "PASSWORD",
         choices=tuple(str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)),

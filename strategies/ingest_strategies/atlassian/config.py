@@ -22,7 +22,7 @@ class SiteConfig(BaseModel):
     `client_credentials` is the id and secret of a service account.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     base_url: str | None = None
     site: str | None = None

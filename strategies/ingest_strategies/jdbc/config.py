@@ -18,7 +18,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class SqlConfig(BaseModel):
     """The choice of tables, which all SQL sources have."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     include: tuple[str, ...] = ()
     """Globs over dataset names (`public.order*`); none: everything."""
