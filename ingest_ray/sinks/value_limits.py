@@ -187,9 +187,8 @@ def _beyond(column: pa.Array, days: tuple[int, int], reason: str) -> Iterator[tu
     if pa.types.is_time(kind) and not days[1]:
         end = steps - 1
     first, last = max(least, days[0] * steps), min(most, end)
-    low, high = (
-        bound.as_py() for bound in pc.min_max(numbers).values()
-    )  # an eighth of what the masks cost, which are rarely needed
+    # An eighth of what the masks cost, which are rarely needed.
+    low, high = (bound.as_py() for bound in pc.min_max(numbers).values())
     if low is None or (first <= low and high <= last):
         return
     masks = pc.less(numbers, pa.scalar(first, numbers.type)), pc.greater(numbers, pa.scalar(last, numbers.type))
