@@ -17,10 +17,10 @@ from pyiceberg.table import Table
 from ingest_ray.cdm import model_of
 from ingest_ray.registry import open_models
 from ingest_ray.sdk.contracts import ModelSink
-from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable
-from ingest_ray.sdk.types import Endpoint
+from ingest_ray.sdk.errors import SinkRejected, SinkUnavailable, TargetChanged
+from ingest_ray.sdk.types import Endpoint, Layout
 from ingest_ray.sinks.iceberg.models import sink as models_sink
-from ingest_ray.sinks.maintenance import TableMaintenance
+from ingest_ray.sinks.maintenance import LayoutChange, TableMaintenance
 from ingest_ray.testing.servers.mariadb import MariaDatabase
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.model_sink import ITEM, LINK, Crash, ModelSuite, Pages, crash_at
@@ -78,6 +78,13 @@ class DeltaWorld(EndpointWorld):
         """Changes with every commit."""
         return self.table(model_id).version()
 
+    def partitions(self, model_id: str) -> tuple[set[Any], set[Any]]:
+        """The values of the first and the second partition column."""
+        found = self.table(model_id).partitions()
+        names = self.table(model_id).metadata().partition_columns
+        first, second = ({one[name] for one in found} for name in names)
+        return first, {int(value) for value in second}
+
     def records(self) -> list[Path]:
         """Of commits that are under way."""
         return list((self.path / "cdm-commits").rglob("*.json"))
@@ -98,6 +105,11 @@ class IcebergModels(EndpointWorld):
     def state(self, model_id: str) -> object:
         """Changes with every commit."""
         return self.table(model_id).metadata_location
+
+    def partitions(self, model_id: str) -> tuple[set[Any], set[Any]]:
+        """The values of the first and the second partition."""
+        found = [task.file.partition for task in self.table(model_id).scan().plan_files()]
+        return {one[0] for one in found}, {one[1] for one in found}
 
     def records(self) -> list[Path]:
         """Of commits that are under way."""
@@ -302,3 +314,47 @@ def test_what_a_commit_prepared_and_tried_in_vain_is_not_left_beside_an_iceberg_
     assert pages.found(ITEM) == ["f0@1", "f1@1", "p@1"]
     named = {task.file.file_path.rsplit("/", 1)[-1] for task in world.table(ITEM).scan().plan_files()}
     assert {path.name for path in tmp_path.glob("lake/cdm/cdm_doc_item/data/*")} == named
+
+
+BY_UNIT = Layout(partition_by=("_source_unit", "bucket(2, cdm_id)"), cluster_by=("_source_key",), compact_after=3)
+
+
+def test_a_table_of_models_has_a_layout_that_its_units_share(lake: DeltaWorld | IcebergModels) -> None:
+    pages, files = Pages(lake, layout=BY_UNIT), Pages(lake, unit="wiki.file", layout=BY_UNIT)
+    pages.put(*((f"p{number}", 1, ["a"]) for number in range(8)))
+    files.put(("f", 1, ["x"]), ("shared", 1, []))
+    pages.put(("p1", 2, ["b"]), ("p2", -2, []), ("shared", 2, []))  # a row that moves to the other unit's partition
+    assert pages.found(ITEM) == ["f@1", "p0@1", "p1@2", *(f"p{number}@1" for number in range(3, 8)), "shared@2"]
+    assert pages.found(LINK) == ["f-x@1", "p0-a@1", "p1-b@2", *(f"p{number}-a@1" for number in range(3, 8))]
+    units, buckets = lake.partitions(ITEM)
+    assert (units, buckets) == ({"wiki.page", "wiki.file"}, {0, 1})
+    for number in range(5):
+        pages.put((f"more{number}", 1, []))
+    again = Pages(lake, epoch=2, layout=BY_UNIT)  # compacts before it begins
+    assert len(again.found(ITEM)) == len(pages.found(ITEM)) == 14
+    assert again.sequence == pages.sequence
+
+
+def test_another_layout_of_a_table_of_models_is_refused_until_it_is_written_again(
+    lake: DeltaWorld | IcebergModels,
+) -> None:
+    pages, files = Pages(lake), Pages(lake, unit="wiki.file")
+    pages.put(("p", 1, ["a"]))
+    files.put(("f", 1, ["x"]))
+    waiting = files.prepare(("g", 1, []))
+    with pytest.raises(TargetChanged, match="partitioned by"):
+        Pages(lake, epoch=2, layout=BY_UNIT)
+    assert isinstance(pages.sink, LayoutChange)
+    pages.layout = BY_UNIT
+    for table in pages.tables:
+        pages.sink.relayout(table.target, table.schema, 2)
+    assert lake.partitions(ITEM)[0] == {"wiki.page", "wiki.file"}
+    files.commit(waiting)  # of a unit that says nothing about partitions
+    again = Pages(lake, epoch=3, layout=BY_UNIT)
+    again.put(("p", 2, []))
+    assert (again.sequence, again.found(ITEM), again.found(LINK)) == (2, ["f@1", "g@1", "p@2"], ["f-x@1"])
+
+
+def test_a_partition_by_the_endpoint_of_one_unit_is_refused(lake: DeltaWorld | IcebergModels) -> None:
+    with pytest.raises(SinkRejected, match="units of several endpoints share"):
+        Pages(lake, layout=Layout(partition_by=("endpoint",)))

@@ -32,6 +32,7 @@ def table_of(spec: UnitSpec, model_id: str, run_id: str) -> ModelTable:
         run_id=run_id,
         model=model_id,
         deletes=spec.deletes,
+        layout=spec.policy.layout,
     )
     return ModelTable(target, model_of(model_id).stored)
 

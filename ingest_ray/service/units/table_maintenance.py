@@ -69,27 +69,32 @@ def relayout(installation: Installation, endpoint_id: str, unit_ids: Sequence[st
             endpoint_id=endpoint_id,
             unit_id=order.spec.unit_id,
             sink_id=order.spec.config.sink_id,
-            report=_relayout(order, sink),
+            report=report,
         )
         for order, sink in sinks
+        for report in _relayout(order, sink)
     ]
 
 
-def _relayout(order: RunOrder, sink: LayoutChange) -> MaintenanceReport:
+def _relayout(order: RunOrder, sink: LayoutChange) -> list[MaintenanceReport]:
+    """Of the unit's table, or of those of its models."""
     state = StateWriter.begin(
         open_state(order.settings), unit_key_of(order), order.run_id, this_process(), settings=order.settings
     )
     try:
         check_sink(state, writer_for(order, staging_for(order)))
         state.note_opening()
-        target, schema = renamed_target(order, table_schema(order.spec))
-        return sink.relayout(target, schema, state.epoch)
+        tables = [renamed_target(order, table_schema(order.spec))]
+        if order.spec.is_cdm:
+            tables = [(table.target, table.schema) for table in tables_of(order.spec, order.run_id)]
+        return [sink.relayout(target, schema, state.epoch) for target, schema in tables]
     finally:
         state.end()
 
 
 def _layout_sink(order: RunOrder) -> LayoutChange:
-    sink = open_sink(resolve(order.sink, order.settings, run_id=order.run_id))
+    open_endpoint = open_models if order.spec.is_cdm else open_sink
+    sink = open_endpoint(resolve(order.sink, order.settings, run_id=order.run_id))
     if not isinstance(sink, LayoutChange):
         raise ModeUnsupported(f"sink '{order.sink.endpoint_id}' ({order.sink.template}) has no layouts")
     return sink

@@ -19,6 +19,7 @@ from ingest_ray.sinks.delta.log.entries import AFTER_COMMIT
 from ingest_ray.sinks.delta.merge import quoted, read_batches
 from ingest_ray.sinks.delta.statistics import writer_properties
 from ingest_ray.sinks.lake_models.selection import NARROW, MergeSelection, ModelSelection, StoredRows
+from ingest_ray.sinks.layout.partitions import add_partitions, is_derived
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.sinks.read_ahead import ReadAhead
 
@@ -89,10 +90,12 @@ class ModelMerge:
         self, names: Sequence[str], selection: MergeSelection, schema: pa.Schema
     ) -> Iterator[pa.RecordBatch]:
         start = 0
-        for batch in read_batches(self._files, names, self._columns.names):
+        own = pa.schema([field for field in self._columns if not is_derived(field)])
+        for batch in read_batches(self._files, names, own.names):  # prepared before the table had its partitions, maybe
             numbers = pa.array(range(start, start + batch.num_rows), pa.int64())
             start += batch.num_rows
-            winners = batch.filter(pc.invert(pc.is_in(numbers, value_set=selection.dropped))).cast(self._columns)
+            winners = batch.filter(pc.invert(pc.is_in(numbers, value_set=selection.dropped))).cast(own)
+            winners = add_partitions(winners, self._columns, self._target.endpoint_id)
             yield pa.RecordBatch.from_arrays([*winners.columns, pa.repeat(False, winners.num_rows)], schema=schema)
         count = len(selection.stale)
         if count:

@@ -19,6 +19,8 @@ from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, 
 from ingest_ray.sinks.delta.erase import EraseMode
 from ingest_ray.sinks.delta.errors import translate_errors
 from ingest_ray.sinks.delta.files import TableFiles
+from ingest_ray.sinks.delta.layout.compaction import compact_if_due
+from ingest_ray.sinks.delta.layout.table_partitions import refuse_other_layout
 from ingest_ray.sinks.delta.log.commits import (
     CommitCounts,
     commit_once,
@@ -42,6 +44,7 @@ from ingest_ray.sinks.delta.sink import DeltaSink
 from ingest_ray.sinks.delta.table_features import refuse_unsupported_table
 from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, record_unbounded
 from ingest_ray.sinks.delta.types import DELTA_TYPES
+from ingest_ray.sinks.lake_models.layouts import refuse_shared_constant
 from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.progress import newest_progress
@@ -103,8 +106,11 @@ class DeltaModelSink:
             with files.lock, translate_errors(files.uri):
                 stored = newest_table(files) or create_table(files, target, table.schema, epoch)
                 refuse_unsupported_table(stored, target, table.schema)
+                refuse_shared_constant(target)
+                refuse_other_layout(stored, target)
                 stored = take_over(stored, files, target, epoch)
-                evolve_table(stored, files, target, table.schema, epoch)
+                stored = evolve_table(stored, files, target, table.schema, epoch)
+                compact_if_due(stored, files, target, epoch)
         self._finish_pending(tables, epoch)
         return max(self._sequences(tables), default=0)
 
@@ -170,6 +176,14 @@ class DeltaModelSink:
 
     def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
         return self._files.vacuum(target, keep_h=keep_h, rehearse=rehearse)
+
+    def check_layout(self, target: Target, schema: pa.Schema) -> None:
+        refuse_shared_constant(target)
+        self._files.check_layout(_as_upsert(target), schema)
+
+    def relayout(self, target: Target, schema: pa.Schema, epoch: int) -> MaintenanceReport:
+        refuse_shared_constant(target)
+        return self._files.relayout(_as_upsert(target), schema, epoch)
 
     # --- one table
 

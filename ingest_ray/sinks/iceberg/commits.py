@@ -9,7 +9,7 @@ to the catalog directly, once.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import JsonValue
 from pyiceberg.manifest import DataFile
@@ -111,7 +111,7 @@ def take_over(catalog: TableCatalog, table: Table, target: Target, epoch: int) -
     entry = refuse_older_epoch(table, target, epoch)
     if entry.epoch == epoch and table.properties.get(LEDGER + target.app_id):
         return table
-    owned = LedgerEntry(epoch, entry.sequence, entry.committed, entry.deduplicated)
+    owned = replace(entry, epoch=epoch)
     apply_change(table, target, owned, TableChange())
     return reload(catalog, table, target, epoch)
 

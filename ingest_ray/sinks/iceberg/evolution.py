@@ -1,6 +1,7 @@
 """Evolves the columns of an Iceberg table before a run writes to it."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 from pyiceberg.table import Table
@@ -8,7 +9,7 @@ from pyiceberg.table import Table
 from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sinks.columns import sink_schema, wider_type
 from ingest_ray.sinks.iceberg.catalog import TableCatalog
-from ingest_ray.sinks.iceberg.commits import LedgerEntry, TableChange, apply_change, ledger_entry, reload
+from ingest_ray.sinks.iceberg.commits import TableChange, apply_change, ledger_entry, reload
 from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.layout.creation import changed_order
 from ingest_ray.sinks.iceberg.layout.divided_files import table_layout
@@ -50,5 +51,5 @@ def evolve_table(catalog: TableCatalog, table: Table, target: Target, schema: pa
     if changed is not None and needs_rewrite(stored, kinds):
         added, removed = rewrite_as(table, TableFiles.of(table), changed, table_layout(table, target, changed))
         change = TableChange(added, removed, changed, order=order, properties=properties)
-    apply_change(table, target, LedgerEntry(epoch, entry.sequence, entry.committed, entry.deduplicated), change)
+    apply_change(table, target, replace(entry, epoch=epoch), change)
     return reload(catalog, table, target, epoch)

@@ -12,7 +12,7 @@ import pytest
 from ingest_ray.cdm.models import KEY, SOURCE_KEY, VERSION, model_of
 from ingest_ray.sdk.contracts import ModelProgressReader, ModelSink, ModelTable, SinkProgress
 from ingest_ray.sdk.errors import Fenced
-from ingest_ray.sdk.types import ModelCounts, Prepared, Target, WriteMode
+from ingest_ray.sdk.types import Layout, ModelCounts, Prepared, Target, WriteMode
 from ingest_ray.sinks.provenance import DELETED_AT
 from ingest_ray.testing.suites.sink_harness import piece
 
@@ -42,6 +42,7 @@ class Pages:
     sequence: int = 0
     slices: int = 0
     run: str = "run-1"
+    layout: Layout | None = None
     sink: ModelSink = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class Pages:
             run_id=self.run,
             model=model_id,
             deletes=self.deletes,
+            layout=self.layout,
         )
 
     @property

@@ -32,6 +32,29 @@ BY_MONTH = "{partition_by: [month(updated_at)], cluster_by: [customer]}"
 BY_BUYER = "{partition_by: ['bucket(2, customer)', endpoint]}"
 
 
+CDM = """
+home: {folder}/home
+endpoints:
+  - {{id: shop, template: jdbc.sqlite, config: {{path: "{folder}/shop.db"}}}}
+sinks:
+  - {{id: lake, template: {template}, config: {{{root}: "{folder}/lake"}}}}
+units:
+  - endpoint: shop
+    unit: orders
+    sink: lake
+    sink_endpoint: lake
+    mode: cdm
+    enabled: true
+    run_mode: INCREMENTAL
+    policy: {{cursor: updated_at, layout: {layout}}}
+    cdm:
+      system: acme
+      models:
+        cdm.work.item: {{cdm_id: "cdm_id('cdm.work.item', id)", summary: customer, source_id: id}}
+        cdm.work.comment: {{cdm_id: "cdm_id('cdm.work.comment', id)", body: customer}}
+"""
+
+
 @pytest.fixture
 def cli(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> InProcessCli:
     with closing(sqlite3.connect(tmp_path / "shop.db")) as shop, shop:
@@ -98,6 +121,32 @@ def test_a_layout_that_does_not_fit_is_a_mistake_that_names_its_field(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("template", "root"), [("lake.iceberg", "warehouse"), pytest.param("lake.delta", "uri", marks=pytest.mark.faults)]
+)
+def test_the_tables_of_models_get_a_layout_by_command(cli: InProcessCli, template: str, root: str) -> None:
+    def configured(layout: str) -> Any:
+        text = CDM.format(folder=cli.folder, template=template, root=root, layout=layout)
+        (cli.folder / "ingest.yaml").write_text(text)
+        return cli.run("apply")
+
+    configured("{}")
+    cli.json("collect", "shop")
+    applied = configured("{cluster_by: [summary]}")
+    said = applied[1] + applied[2] + cli.run("plan", "shop", "orders")[2]
+    assert "cluster_by: 'summary' names column 'summary', which model 'cdm.work.comment' does not have" in said
+    assert configured("{partition_by: []}")[0] == 0
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
+    with closing(sqlite3.connect(cli.folder / "shop.db")) as shop, shop:
+        shop.execute("update orders set customer = 'other', updated_at = '2026-07-01 00:00:00' where id = 7")
+    assert configured("{partition_by: ['bucket(2, cdm_id)']}")[0] == 0
+    assert cli.json("run", "shop", code=1)["error"]["code"] == "E_TARGET_CHANGED"
+    changed = cli.json("relayout", "shop", "orders")["tables"]
+    assert [one["report"]["files_added"] for one in changed] == [2, 2]
+    assert cli.json("run", "shop")["state"] == "SUCCEEDED"
+    assert [one["report"]["files_added"] for one in cli.json("relayout", "shop", "orders")["tables"]] == [0, 0]
+
+
 @pytest.mark.parametrize(
     "step", ["relayout:before-commit", pytest.param("compact:before-commit", marks=pytest.mark.faults)]
 )

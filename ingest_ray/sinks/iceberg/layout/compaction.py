@@ -7,6 +7,7 @@ whole.
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pyiceberg.table import FileScanTask, Table
 
@@ -65,7 +66,7 @@ def compact_if_due(catalog: TableCatalog, table: Table, target: Target, epoch: i
         return
     name = ".".join(table.name())
     known = ledger_entry(table, target)
-    entry = LedgerEntry(epoch, known.sequence, known.committed, known.deduplicated)
+    entry = replace(known, epoch=epoch)
     try:
         compact_once(table, target, name, entry)
     except Exception as error:

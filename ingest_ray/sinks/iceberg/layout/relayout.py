@@ -6,6 +6,7 @@ names, which `vacuum` removes.
 """
 
 import itertools
+from dataclasses import replace
 
 import pyarrow as pa
 from pyiceberg.schema import Schema
@@ -18,7 +19,6 @@ from ingest_ray.sdk.types import Target, WriteMode
 from ingest_ray.sdk.types.layout import ENDPOINT_COLUMN
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
 from ingest_ray.sinks.iceberg.commits import (
-    LedgerEntry,
     TableChange,
     apply_change,
     ledger_entry,
@@ -44,14 +44,22 @@ from ingest_ray.sinks.maintenance import MaintenanceReport
 
 
 def relayout(
-    catalog: TableCatalog, name: Identifier, target: Target, columns: pa.Schema, epoch: int, location: str
+    catalog: TableCatalog,
+    name: Identifier,
+    target: Target,
+    columns: pa.Schema,
+    epoch: int,
+    location: str,
+    *,
+    is_shared: bool = False,
 ) -> MaintenanceReport:
-    """`columns`: the unit's, with those of a history."""
+    """`columns`: the unit's, with those of a history. `is_shared`: the table has rows of several units."""
     with translate_errors(".".join(name)):
         table = catalog.load(name)
         if table is None:
             raise SinkRejected(f"there is no table '{'.'.join(name)}'", hint="the first run makes it in its layout")
-        refuse_other_owner(table, target)
+        if not is_shared:
+            refuse_other_owner(table, target)
         refuse_unsupported_table(table, columns)
         refuse_older_epoch(table, target, epoch)
         if not is_laid_out_otherwise(table, target):
@@ -103,7 +111,7 @@ def _write_again(table: Table, target: Target, epoch: int, location: str) -> Mai
         order=changed_order(table, target, schema),
     )
     reached("relayout:before-commit")
-    apply_change(table, target, LedgerEntry(epoch, entry.sequence, entry.committed, entry.deduplicated), change)
+    apply_change(table, target, replace(entry, epoch=epoch), change)
     return MaintenanceReport(
         location=location,
         files_added=len(added),

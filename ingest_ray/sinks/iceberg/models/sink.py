@@ -18,6 +18,7 @@ from ingest_ray.process.failpoints import reached
 from ingest_ray.sdk.contracts import Misfit, ModelTable, SinkProgress
 from ingest_ray.sdk.errors import SinkRejected, StagingLost
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
+from ingest_ray.sinks.columns import sink_schema
 from ingest_ray.sinks.iceberg.catalog import Identifier, TableCatalog
 from ingest_ray.sinks.iceberg.commits import (
     LedgerEntry,
@@ -32,6 +33,7 @@ from ingest_ray.sinks.iceberg.data_files import TableFiles
 from ingest_ray.sinks.iceberg.errors import translate_errors
 from ingest_ray.sinks.iceberg.evolution import evolve_table
 from ingest_ray.sinks.iceberg.field_ids import ids_of
+from ingest_ray.sinks.iceberg.layout.compaction import compact_if_due
 from ingest_ray.sinks.iceberg.layout.creation import create_table
 from ingest_ray.sinks.iceberg.layout.handles import (
     PAYLOAD_BYTES,
@@ -39,6 +41,13 @@ from ingest_ray.sinks.iceberg.layout.handles import (
     has_prepared_files,
     prepared_files,
 )
+from ingest_ray.sinks.iceberg.layout.partition_spec import (
+    clustered_by,
+    refuse_other_layout,
+    refuse_unfit_layout,
+    wanted_layout,
+)
+from ingest_ray.sinks.iceberg.layout.relayout import relayout
 from ingest_ray.sinks.iceberg.maintenance import compact, vacuum
 from ingest_ray.sinks.iceberg.manifests import list_files
 from ingest_ray.sinks.iceberg.models.merge import merge_models, narrow_rows, rows_of
@@ -49,6 +58,7 @@ from ingest_ray.sinks.iceberg.table_reads import read_file
 from ingest_ray.sinks.iceberg.table_schema import file_schema, refuse_unsupported_table
 from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
 from ingest_ray.sinks.iceberg_template import IcebergConfig
+from ingest_ray.sinks.lake_models.layouts import refuse_shared_constant
 from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart
 from ingest_ray.sinks.lake_models.selection import MergeSelection, ModelSelection
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
@@ -177,14 +187,30 @@ class IcebergModelSink:
     def vacuum(self, target: Target, *, keep_h: int = KEEP_H, rehearse: bool = False) -> MaintenanceReport:
         return vacuum(self._catalog, self._catalog.identifier(target), self.location(target), keep_h, rehearse)
 
+    def check_layout(self, target: Target, schema: pa.Schema) -> None:
+        columns = sink_schema(schema, ICEBERG_TYPES)
+        refuse_shared_constant(target)
+        refuse_unfit_layout(columns, wanted_layout(target), clustered_by(target))
+
+    def relayout(self, target: Target, schema: pa.Schema, epoch: int) -> MaintenanceReport:
+        name, upserted = self._catalog.identifier(target), _as_upsert(target)
+        refuse_shared_constant(target)
+        return insist(
+            ".".join(name),
+            lambda: relayout(self._catalog, name, upserted, schema, epoch, self.location(target), is_shared=True),
+        )
+
     # --- one table
 
     def _open_table(self, table: ModelTable, epoch: int) -> None:
         target, name = _as_upsert(table.target), self._catalog.identifier(table.target)
         stored = self._catalog.load(name) or create_table(self._catalog, name, target, table.schema, epoch)
         refuse_unsupported_table(stored, table.schema)
+        refuse_shared_constant(target)
+        refuse_other_layout(stored, target)
         stored = take_over(self._catalog, stored, target, epoch)
-        evolve_table(self._catalog, stored, target, table.schema, epoch)
+        stored = evolve_table(self._catalog, stored, target, table.schema, epoch)
+        compact_if_due(self._catalog, stored, target, epoch)
 
     def _commit_part(
         self, part: TablePart, table: ModelTable, siblings: Sequence[Identifier], epoch: int, sequence: int
