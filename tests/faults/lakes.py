@@ -64,7 +64,9 @@ class Lake:
         """The files that readers wrote and the newest snapshots name; of Iceberg only."""
         if self.template == "lake.delta":
             return set()
-        tables = [self._reader().load_table(one) for one in self._reader().list_tables(("shop",))]
+        reader = self._reader()
+        names = [name for namespace in reader.list_namespaces() for name in reader.list_tables(namespace)]
+        tables = [reader.load_table(name) for name in names]
         paths = [task.file.file_path for table in tables for task in table.scan().plan_files()]
         return {path for path in paths if "/staged-" in path}
 

@@ -42,8 +42,7 @@ def race(world: IcebergWorld, rounds: int) -> None:
                 insist(lambda: sinks[index].commit(load.target, SCHEMA, 1, number, groups[index]))
 
             list(pool.map(commit, (0, 1)))
-            assert world.table(load.target).scan().count() == number
-    assert sorted({row[0] // 2 for row in load.found() if row[0] is not None}) == list(range(1, rounds + 1))
+    assert sorted(row[0] // 2 for row in load.found() if row[0] is not None) == list(range(1, rounds + 1))
 
 
 def test_of_two_writers_of_one_number_exactly_one_commits(world: IcebergWorld) -> None:

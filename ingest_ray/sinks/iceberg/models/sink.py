@@ -269,17 +269,16 @@ class IcebergModelSink:
         return insist(".".join(name), lambda: commit_once(self._catalog, name, target, epoch, sequence, merge))
 
     def _delete_prepared(self, group: Sequence[Prepared]) -> None:
-        """A merge takes the rows into files of the table's own: prepared ones are never the table's."""
-        for prepared in group:
-            name = prepared.payload["table"]
-            table = self._catalog.load(tuple(map(str, name))) if isinstance(name, list) else None
-            if table is None:
-                continue
-            with translate_errors(".".join(table.name())):
-                files = TableFiles.of(table)
-                for file in prepared_files(files, prepared, or_none=True):
-                    files.delete(str(file["name"]))
-                delete_listings(files, [prepared])
+        """`group`: of one table. A merge takes the rows into files of the table's own: prepared ones are never the table's."""
+        name = group[0].payload["table"] if group else None
+        table = self._catalog.load(tuple(map(str, name))) if isinstance(name, list) else None
+        if table is None:
+            return
+        with translate_errors(".".join(table.name())):
+            files = TableFiles.of(table)
+            for file in (file for prepared in group for file in prepared_files(files, prepared, or_none=True)):
+                files.delete(str(file["name"]))
+            delete_listings(files, group)
 
     # --- a commit of several tables
 
