@@ -125,7 +125,7 @@ def test_one_unit_feeds_two_models_and_a_second_run_changes_nothing(tmp_path: Pa
         ("lake.delta", "sink:after-written-down"),
         ("lake.delta", "sink:between-models"),
         ("lake.delta", "sink:after-commit"),
-        ("lake.iceberg", "sink:after-written-down"),
+        pytest.param("lake.iceberg", "sink:after-written-down", marks=pytest.mark.faults),
         ("lake.iceberg", "sink:between-models"),
     ],
 )
@@ -230,7 +230,13 @@ def drop_table(there: CdmInstallation, model_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("template", "is_unchanged"),
-    [("sql", True), ("sql", False), ("lake.delta", True), ("lake.delta", False), ("lake.iceberg", False)],
+    [
+        ("sql", True),
+        ("sql", False),
+        ("lake.delta", True),
+        ("lake.delta", False),
+        pytest.param("lake.iceberg", False, marks=pytest.mark.faults),
+    ],
 )
 def test_one_table_of_a_unit_that_was_deleted_beside_living_ones_is_noticed(
     tmp_path: Path, template: str, *, is_unchanged: bool
