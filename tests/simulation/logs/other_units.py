@@ -78,10 +78,12 @@ class OtherUnit:
         log.open_log(spec, self.known)
         with strategy.dialect.open(spec.endpoint) as session:
             if self.position is None:
+                self.timeline, self.history = table.timeline, read_history(session)
                 slot = read_slot(session, self.slot)
                 self.position = slot.confirmed if slot is not None else None
-                self.history, self.timeline = read_history(session), table.timeline
                 return
+            position, older = self.position, self.timeline
+            is_lost = any(end < position for number, end in table.left_at.items() if number >= older)
             begun = read_history(session)
             require_history(session, self.unit_id, self.history, self.position, begun)
             lower, end = self.position, read_log_end(session)
@@ -99,7 +101,7 @@ class OtherUnit:
                     report(f"{self.unit_id} has seen {seen} and not {expected}")
                 read = read_until(self.history, begun, position_of(part.upper), looks_up=False)
                 require_history(session, self.unit_id, read, part.upper, read_history(session))
-                if any(end < lower for number, end in table.left_at.items() if number >= self.timeline):
+                if is_lost:
                     report(f"{self.unit_id} goes on, and the server lost transactions that it has seen")
                 pause()
                 self.position, self.history = part.upper, read
