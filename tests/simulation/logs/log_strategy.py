@@ -62,7 +62,7 @@ class LogStrategy(IntegerStrategy):
             self._snapshot = dict(self.table.rows)  # type: ignore[arg-type]
             view = TableView(self.dialect, self.spec)
             size = self.dialect.size(session, self.spec)
-            yield Probe(strategy="log", live=TableProbe(session, view, KEY, size))
+            yield Probe(strategy="log", snapshot="of this moment", live=TableProbe(session, view, KEY, size))
 
     def scopes(self, spec: UnitSpec, probe: Probe, known: Mapping[str, SegmentState]) -> list[Scope]:
         return list(self.log.scopes(self.spec, probe, known))
