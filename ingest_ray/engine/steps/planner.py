@@ -44,8 +44,9 @@ class PlanSummary(Model):
     more_rounds: int = 0
     """Of a log: how many more plans like this one follow until its end."""
     unchanged_until: dict[str, Position] = Field(default_factory=dict)
-    history: LogHistory | None = None
     """Of a log: segments without a change up to a position."""
+    history: LogHistory | None = None
+    """Of the log that those positions are of."""
 
     @property
     def is_load(self) -> bool:
