@@ -36,7 +36,8 @@ from ingest_ray.payloads.search_attributes import attributes_of, ensure_search_a
 from ingest_ray.sdk.types import CronSchedule, Model, UnitConfig
 from ingest_ray.sdk.types.schedule import parse_cron
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.schedule_views import options_of, schedule_text
+from ingest_ray.service.runs.admission import options_of
+from ingest_ray.service.runs.schedule_views import schedule_text
 from ingest_ray.service.units.configs import list_configs
 
 ORDINARY = "ingest"

@@ -21,7 +21,7 @@ from ingest_ray.service.runs import execution, record_keeping
 from ingest_ray.service.runs.admission import RunRequest
 from ingest_ray.service.runs.control import pause, start
 from ingest_ray.service.runs.run_liveness import owner_of
-from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, options_of, schedule_view
+from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, schedule_view
 from ingest_ray.service.runs.schedules import Scheduler, start_due_runs
 from ingest_ray.service.runs.verification import end_comparisons
 from ingest_ray.service.units.configure import UnitChange, configure, find_config

@@ -23,7 +23,7 @@ from ingest_ray.sdk.errors import (
     UnitNotFound,
 )
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import DataMode, Model, WriteMode
+from ingest_ray.sdk.types import DataMode, Model, RunMode, UnitConfig, WriteMode
 from ingest_ray.service.installation import Installation, new_id
 from ingest_ray.service.packages import refuse_missing_packages
 from ingest_ray.service.units.gate import SinkChoice, gate
@@ -44,6 +44,14 @@ class RunOptions(Model):
     reconcile: bool = False
     allow_deletes: bool = False
     follow_s: float | None = None
+
+
+def options_of(task: str, config: UnitConfig) -> RunOptions:
+    """What a run of a scheduled task does. `full` reads a unit that follows a cursor again, from end to end, and merges what it reads;
+    the watermark stays, and the ordinary runs beside it go on from there."""
+    if task == "full" and config.run_mode is not RunMode.FULL:
+        return RunOptions(task="backfill")
+    return RunOptions(reconcile=task == "reconcile")
 
 
 class RunRequest(Model):

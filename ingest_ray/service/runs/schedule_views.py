@@ -7,9 +7,8 @@ from ingest_ray.catalog import schedule_slots, unit_configs
 from ingest_ray.catalog.schedule_slots import ORDINARY, ScheduleRow
 from ingest_ray.core.schedule import Schedule, ScheduleState, jitter_of, next_due, overdue_since
 from ingest_ray.sdk.refs import UnitRef
-from ingest_ray.sdk.types import Model, RunMode, UnitConfig
+from ingest_ray.sdk.types import Model, UnitConfig
 from ingest_ray.service.installation import Installation
-from ingest_ray.service.runs.admission import RunOptions
 
 
 class ScheduleView(Model):
@@ -91,14 +90,6 @@ def schedules_of(installation: Installation, config: UnitConfig) -> dict[str, Sc
     elif config.schedule_kind == "CRON":
         found[ORDINARY] = Schedule(calendar=config.schedule_calendar, catch_up=catch_up)
     return found | {each.task: Schedule(calendar=each, catch_up=catch_up) for each in config.task_schedules}
-
-
-def options_of(task: str, config: UnitConfig) -> RunOptions:
-    """What a run of a scheduled task does. `full` reads a unit that follows a cursor again, from end to end, and merges what it reads;
-    the watermark stays, and the ordinary runs beside it go on from there."""
-    if task == "full" and config.run_mode is not RunMode.FULL:
-        return RunOptions(task="backfill")
-    return RunOptions(reconcile=task == "reconcile")
 
 
 def schedule_text(config: UnitConfig, task: str = ORDINARY) -> str:

@@ -29,9 +29,9 @@ from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import DataMode, UnitConfig
 from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching import launcher_for
-from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.admission import RunRequest, options_of
 from ingest_ray.service.runs.run_liveness import is_run_alive
-from ingest_ray.service.runs.schedule_views import options_of, schedules_of
+from ingest_ray.service.runs.schedule_views import schedules_of
 from ingest_ray.service.runs.verification import start_comparison
 
 log = logging.getLogger(__name__)
