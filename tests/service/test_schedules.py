@@ -18,7 +18,7 @@ from ingest_ray.service.installation import Installation
 from ingest_ray.service.launching.lifecycle import WithinStart, execute_run, fail_run, find_lost_runs, open_run
 from ingest_ray.service.launching.lost_runs import restart_lost_runs
 from ingest_ray.service.runs import execution, record_keeping
-from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.admission import RunRequest, options_of
 from ingest_ray.service.runs.control import pause, start
 from ingest_ray.service.runs.run_liveness import owner_of
 from ingest_ray.service.runs.schedule_views import ScheduleView, list_next_runs, schedule_view

@@ -34,6 +34,10 @@ _COPIED = {
     "time": "time without time zone",
 }
 
+MOST_COLUMNS = 300
+"""A row of more may be larger than a page of the server, 8,160 bytes, which only the server sees: a value takes up to 24 where it cannot
+be moved out of its row, https://www.postgresql.org/docs/current/storage-toast.html."""
+
 
 def reported_type(kind: pa.DataType) -> str | None:
     """How the server names the type whose binary form the driver writes for an Arrow type; None for one of which it may refuse values
@@ -53,7 +57,7 @@ class RowFiles:
         self._sizes: dict[str, int] = {}
 
     def takes(self, columns: pa.Schema) -> bool:
-        return all(reported_type(field.type) is not None for field in columns)
+        return len(columns) <= MOST_COLUMNS and all(reported_type(field.type) is not None for field in columns)
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Raises what `batches` raise.
