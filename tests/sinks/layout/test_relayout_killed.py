@@ -147,6 +147,7 @@ def test_the_tables_of_models_get_a_layout_by_command(cli: InProcessCli, templat
     assert [one["report"]["files_added"] for one in cli.json("relayout", "shop", "orders")["tables"]] == [0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step", ["relayout:before-commit", pytest.param("compact:before-commit", marks=pytest.mark.faults)]
 )
