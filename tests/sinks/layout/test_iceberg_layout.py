@@ -15,7 +15,6 @@ from pyiceberg.transforms import IdentityTransform, VoidTransform
 from ingest_ray.sdk.contracts import Sink
 from ingest_ray.sdk.errors import Fenced, SinkRejected, StagingLost, TargetChanged
 from ingest_ray.sdk.types import Layout, WriteMode
-from ingest_ray.sinks.iceberg.layout import handles
 from ingest_ray.sinks.iceberg.layout.partition_spec import table_partitions
 from ingest_ray.testing.suites.sink import SinkSuite
 from tests.sinks.iceberg.world import IcebergWorld
@@ -363,8 +362,8 @@ def test_small_files_are_compacted_in_order_by_the_run_that_finds_too_many(tmp_p
 
 
 def test_more_files_than_a_handle_can_name_stand_in_a_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handles, "PAYLOAD_BYTES", 200)
     load = unit(tmp_path)
+    monkeypatch.setattr(load.sink._slices, "_payload_bytes", 200)
     rows = [(number, 1, at(number), "a") for number in range(5)]
     prepared = load.prepare(batch(*rows), first=True)
     assert prepared.payload["files"] == []

@@ -20,10 +20,8 @@ LISTING = "listing"
 
 
 def handle_of(
-    files: TableFiles, written: Sequence[DividedFile], prefix: str = "", most_bytes: int | None = None
+    files: TableFiles, written: Sequence[DividedFile], prefix: str = "", most_bytes: int = PAYLOAD_BYTES
 ) -> dict[str, JsonValue]:
-    """`most_bytes` None: the handle is of one table only."""
-    most_bytes = PAYLOAD_BYTES if most_bytes is None else most_bytes
     described = [one.fields for one in written]
     if len(json.dumps(described)) <= most_bytes:
         return {"files": list(described)}
