@@ -2,10 +2,11 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from ingest_ray.sdk.errors import LedgerMismatch, SinkRejected, SinkUnavailable
+from ingest_ray.sdk.errors import CommitUnknown, LedgerMismatch, SinkRejected, SinkUnavailable
 from ingest_ray.sinks.databases.database import Database, Session
 
 TRIES = 8  # each time one of the transactions in conflict commits
@@ -32,3 +33,13 @@ def execute_transaction(db: Database, work: Callable[[Session], T]) -> T:
             time.sleep(random.uniform(0, PAUSE_S * 2**number))
     with db.transaction() as session:
         return work(session)
+
+
+@contextmanager
+def read_transaction(db: Database) -> Iterator[Session]:
+    """For statements that change nothing: a connection that is lost at their end leaves nothing unknown, so they are tried again."""
+    try:
+        with db.transaction() as session:
+            yield session
+    except CommitUnknown as error:
+        raise SinkUnavailable(error.message, hint=error.hint) from error

@@ -15,7 +15,7 @@ from ingest_ray.sdk.contracts import Misfit, ModelTable, SinkProgress
 from ingest_ray.sdk.errors import CommitUnknown, SinkUnavailable
 from ingest_ray.sdk.types import ColumnFit, ModelCounts, Prepared, Provisioned, Slice, Target, WriteMode
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
-from ingest_ray.sinks.databases.conflicts import execute_transaction
+from ingest_ray.sinks.databases.conflicts import execute_transaction, read_transaction
 from ingest_ray.sinks.databases.database import Database, Session, check_reach
 from ingest_ray.sinks.databases.model_dml import ModelDml
 from ingest_ray.sinks.databases.model_tables import ModelTables
@@ -61,7 +61,7 @@ class SqlModelSink:
         )
 
     def read_progress(self, tables: Sequence[ModelTable]) -> SinkProgress:
-        with self._db.transaction() as session:
+        with read_transaction(self._db) as session:
             parts = {
                 str(table.target.model): self._ledger.read_progress(
                     session, _ledger_target(table.target), self._tables.name(table.target)
@@ -84,7 +84,7 @@ class SqlModelSink:
 
     def prepare(self, table: ModelTable, piece: Slice, batches: Iterable[pa.RecordBatch]) -> Prepared:
         target, stage = table.target, new_stage_name(table.target)
-        with self._db.transaction() as session:
+        with read_transaction(self._db) as session:
             columns = self._tables.stage_schema(session, table)
         loader = StageLoader(columns, Provenance(target.run_id, piece))
         markers = _MarkerCount()

@@ -16,7 +16,7 @@ from ingest_ray.sdk.types import ColumnFit, Prepared, Receipt, Slice, Target, Wr
 from ingest_ray.sinks.columns import refuse_unordered_keys, sink_schema
 from ingest_ray.sinks.databases.column_names import refuse_too_many_columns
 from ingest_ray.sinks.databases.commit_ledger import CommitLedger, LedgerEntry
-from ingest_ray.sinks.databases.conflicts import execute_transaction
+from ingest_ray.sinks.databases.conflicts import execute_transaction, read_transaction
 from ingest_ray.sinks.databases.database import Database, Session, check_reach
 from ingest_ray.sinks.databases.dml import erase, insert, select_keys_sql, upsert
 from ingest_ray.sinks.databases.history.changes import apply_history_changes
@@ -76,7 +76,7 @@ class SqlSink:
         return find_misfits_in(self._db, schema, batch, converts=converts)
 
     def read_progress(self, target: Target) -> SinkProgress:
-        with self._db.transaction() as session:
+        with read_transaction(self._db) as session:
             return self._ledger.read_progress(session, target, unit_table_name(target))
 
     def open(self, target: Target, schema: pa.Schema, epoch: int) -> int:
@@ -94,7 +94,7 @@ class SqlSink:
 
     def is_empty(self, target: Target) -> bool:
         table = unit_table_name(target)
-        with self._db.transaction() as session:
+        with read_transaction(self._db) as session:
             if not self._db.read_columns(session, table):
                 return True
             return not session.execute(f"select 1 from {self._db.quoted_table(table)} limit 1")
@@ -114,7 +114,7 @@ class SqlSink:
         started = time.monotonic()
         target, schema = self._in_sink(target, schema)
         table, stage = unit_table_name(target), new_stage_name(target)
-        with self._db.transaction() as session:
+        with read_transaction(self._db) as session:
             entry = self._ledger.read_entry(session, target)
         if entry is None or not entry.columns.reported:
             raise SinkRejected(f"unit '{target.unit_id}' was not opened in its sink")
