@@ -150,7 +150,7 @@ def test_f55_a_site_that_sends_no_large_pages_is_read_in_smaller_ones(mode: Any)
 def test_f55_transient_errors_are_retried(mode: Any) -> None:
     with simulate("confluence", mode, pages=300, spaces=2, frozen=True) as sim:
         rehearsal = rehearsal_of(sim, retry_wait_s=0.001, slice_pages=60)
-        sim.add_traps("server-errors=burst:20:3", "truncated-bodies=0.02", "truncated-json=0.02")
+        sim.add_traps("server-errors=burst:20:5", "truncated-bodies=0.02", "truncated-json=0.02")
         rehearsal.run()
         assert rehearsal.outcome.rejects == []
         assert_pages(rows_of(rehearsal), sim)

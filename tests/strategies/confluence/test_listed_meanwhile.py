@@ -136,3 +136,33 @@ def test_the_tree_that_the_next_run_compares_with_is_listed_before_any_page_is_r
     assert steps[:2] == ["listed", "listed"]
     assert "listed" not in steps[2:]
     assert_pages(lake.rows(), sim)
+
+
+@pytest.mark.parametrize(
+    ("run_mode", "failing"), [(RunMode.INCREMENTAL, 1), (RunMode.INCREMENTAL, 3), (RunMode.FULL, 3)]
+)
+@pytest.mark.parametrize("mode", ["cloud", "dc"])
+def test_a_space_whose_tree_fails_once_in_the_plan_has_every_page_in_the_same_run(
+    mode: Any, run_mode: RunMode, failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trashed, archived and moved pages, which search does not find, or not as changed. `failing`: in how many of three runs."""
+    with simulate("confluence", mode, pages=90, spaces=2, frozen=True) as sim:
+        lake = Lake(tmp_path, endpoint_of(sim), mode=run_mode)
+        lake.collect()
+        for number, op in enumerate((None, "reparent", "archive")):
+            if op is not None:
+                sim.mutate(op, count=3, seed=4)
+                sim.advance_clock(600)
+            with monkeypatch.context() as patch:
+                if number < failing:
+                    fail_listings_of_planner(patch)
+                summary = lake.run()
+            assert summary.state is RunState.SUCCEEDED, summary.error
+            assert_pages(lake.rows(), sim)
+
+
+def fail_listings_of_planner(patch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise SourceUnavailable("no tree")
+
+    patch.setattr(tree_listings, "build_tree", fail)

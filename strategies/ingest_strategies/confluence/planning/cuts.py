@@ -37,7 +37,10 @@ def cut_gap(site_probe: SiteProbe, spec: UnitSpec, scope: Scope, gap: Interval) 
     if scope.segment.endswith(TREE_SUFFIX) or scope.scope_id == UNINDEXED:
         try:
             tree = space_probe.tree if scope.scope_id != UNINDEXED else None
-        except SourceError:  # the other spaces are read; the reader of this slice lists the tree again
+            is_unlisted = space_probe.fault is not None
+        except SourceError:
+            is_unlisted = True
+        if is_unlisted:  # the other spaces are read; the reader of this slice lists the tree again
             yield sized_piece(spec, gap, 0, hints | {UNLISTED: True})
             return
         if tree is not None:

@@ -27,6 +27,8 @@ TWO_WAYS = "...."
 """Begins a digest of two ways; as wide as a bucket, and no sum."""
 WITHIN_SCOPE = "~"
 """Marks a position between the two ends of a scope."""
+NO_DIGEST: Position = ("none",)
+"""Where a space was loaded and its tree is not known: every page may have moved since."""
 KINDS = ("page", "blogpost")
 
 

@@ -109,6 +109,11 @@ class SiteProbe:
     def count(self, space: str, interval: Interval) -> int:
         return count_content(self.api.client, self.where(space, interval))
 
+    @property
+    def has_trees(self) -> bool:
+        """Whether the trees of spaces are compared: they have what search does not find."""
+        return self.table in (PAGES, ACLS) and self.api.client.config.sweep
+
     def slice_items(self, spec: UnitSpec) -> int:
         """How many items a slice holds at most. `spec` is the current one: the engine learns bytes per row during the run."""
         config = self.api.client.config
@@ -218,9 +223,8 @@ def probe_space(
     unchanged_counts = SegmentCounts(space.key, state, next_lower_ms(state))
     try:
         counts = unchanged_counts if space.key in unchanged else count_space(site_probe, space, state)
-        has_tree = site_probe.table in (PAGES, ACLS) and api.client.config.sweep
         since_ms = check_since_ms(site_probe.bounds, known.get(space.key))
-        listing = site_probe.listings.begin(space, since_ms) if has_tree else None
+        listing = site_probe.listings.begin(space, since_ms) if site_probe.has_trees else None
         if listing is not None and lists_meanwhile(site_probe, counts):
             return SpaceProbe(space, counts, None, listing, tree_state, is_listed_meanwhile=True)
         tree = listing.result() if listing is not None else None

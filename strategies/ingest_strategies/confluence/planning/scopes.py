@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ingest_ray.sdk.errors import ConfigError
-from ingest_ray.sdk.types import Axis, Effect, Interval, Scope
+from ingest_ray.sdk.types import Axis, Effect, Interval, Position, Scope
 from ingest_strategies.atlassian.segment_progress import (
     advance_scope,
     incremental_scopes,
@@ -11,6 +11,7 @@ from ingest_strategies.atlassian.segment_progress import (
     load_scopes,
 )
 from ingest_strategies.confluence.api.cql import CREATED
+from ingest_strategies.confluence.planning.page_tree import NO_DIGEST
 from ingest_strategies.confluence.planning.probe import CURSOR, TREE_SUFFIX, SiteProbe, SpaceProbe
 from ingest_strategies.confluence.tables import ACLS
 
@@ -57,6 +58,7 @@ def plan_scopes(site_probe: SiteProbe) -> Iterator[Scope]:
     for probe in site_probe.spaces:
         if probe.fault is not None:
             yield fault_scope(site_probe, probe)
+            yield from unlisted_tree_scopes(site_probe, probe)
 
 
 def fault_scope(site_probe: SiteProbe, probe: SpaceProbe) -> Scope:
@@ -72,6 +74,27 @@ def fault_scope(site_probe: SiteProbe, probe: SpaceProbe) -> Scope:
     if lower_ms is not None and lower_ms >= site_probe.horizon_ms:
         return Scope(scope_id="ahead", segment=key, axis=CURSOR, effect=Effect.AHEAD)
     return advance_scope(site_probe.bounds, key, lower_ms, None)
+
+
+def unlisted_tree_scopes(site_probe: SiteProbe, probe: SpaceProbe) -> Iterator[Scope]:
+    """What the tree of such a space has, as its reader lists it: without that a run would succeed, or replace a table, without the pages that
+    search does not find. Nothing is remembered, because the plan has no digest: the next run compares the tree again.
+    """
+    if not site_probe.has_trees:
+        return
+    segment = probe.space.key + TREE_SUFFIX
+    if site_probe.is_full:
+        yield Scope(scope_id="load", segment=segment, axis=TREE, effect=Effect.LOAD, is_resumable=False)
+    else:
+        known = None if site_probe.table.is_reread else known_tree(probe)
+        yield Scope(
+            scope_id="unlisted",
+            segment=segment,
+            axis=TREE,
+            target=Interval(lower=known),
+            effect=Effect.AHEAD,
+            is_resumable=False,
+        )
 
 
 def acl_scopes(probe: SpaceProbe) -> Iterator[Scope]:
@@ -130,7 +153,7 @@ def tree_scopes(site_probe: SiteProbe, probe: SpaceProbe) -> Iterator[Scope]:
     assert tree is not None
     unfinished = [scope for scope in state.scopes if scope.effect is Effect.ADVANCE]
     yield from unfinished
-    known = unfinished[-1].target.upper if unfinished else state.watermark
+    known = unfinished[-1].target.upper if unfinished else known_tree(probe)
     if tree.is_unchanged(known, site_probe.horizon_ms):
         return
     number = state.sequence + len(unfinished)
@@ -142,6 +165,13 @@ def tree_scopes(site_probe: SiteProbe, probe: SpaceProbe) -> Iterator[Scope]:
         effect=Effect.ADVANCE,
         estimated_rows=len(tree.changed(known)),
     )
+
+
+def known_tree(probe: SpaceProbe) -> Position | None:
+    """The tree of the last comparison. None: the space is loaded by this run."""
+    if probe.tree_state.watermark is None and probe.counts.state.watermark is not None:
+        return NO_DIGEST
+    return probe.tree_state.watermark
 
 
 def plan_interval(site_probe: SiteProbe, lower: str | None, upper: str | None) -> Iterator[Scope]:

@@ -93,13 +93,13 @@ def read_items(api: Api, spec: UnitSpec, piece: Slice, context: ReadContext) -> 
 
 def names_of(api: Api, piece: Slice, space: Space) -> list[tuple[str, str]] | None:
     """(type, id) of the pages of a slice of ids; None for one that search finds. Of a tree that the planner could not list, the pages
-    that search does not find."""
+    that changed since the lower end of the slice; without one, those that search does not find."""
     ids = piece.hints.get("ids")
     if isinstance(ids, str):
         return parse_page_names(ids.split())
     if piece.hints.get(UNLISTED):
         tree = build_tree(api.list_tree(space))
-        return parse_page_names(page_names(tree, tree.changed(None)))
+        return parse_page_names(page_names(tree, tree.changed(piece.interval.lower)))
     return None
 
 

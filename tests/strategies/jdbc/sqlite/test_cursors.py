@@ -154,6 +154,7 @@ def test_c21_a_transaction_open_before_the_first_load_is_found(table: Path, lite
     writer.close()
     write(table, _series(2, 9))
     rehearsal.run()
+    rehearsal.run()  # rows of the millisecond in which the run before began are left to this one
     assert Counter(row["id"] for row in rehearsal.appended) == Counter(range(1, 10))
 
 
