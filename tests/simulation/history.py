@@ -333,7 +333,9 @@ class History:
             if run.outcome == "refused":
                 self.scheduler.now += TTL_S / 2
                 self._end_zombies()
-            elif "the replication slot is active" in run.fault:  # a process that was suspended makes it, and goes on
+            elif (
+                "slot is active" in run.fault or "is being made by another run" in run.fault
+            ):  # a process that was suspended makes it, and goes on
                 self.scheduler.now += TTL_S
             elif "would double" in run.fault or "the log is gone" in run.fault or self.operators.must_load_again:
                 self._load_again()

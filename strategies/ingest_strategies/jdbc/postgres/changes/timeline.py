@@ -127,11 +127,12 @@ def _left_at(session: Session, unit_id: str, old: int, new: int) -> int | None:
     """Where timeline `new`, or one that it comes from, left timeline `old`; None: it does not come from it."""
     if new < old:
         return None
+    ends = {}
     for line in _read_history_file(session, unit_id, old, new).splitlines():
         fields = line.split()
-        if len(fields) >= 2 and fields[0] == str(old):
-            return lsn_number(fields[1])
-    return None
+        if len(fields) >= 2 and fields[0].isdigit():
+            ends[int(fields[0])] = lsn_number(fields[1])
+    return min(end for number, end in ends.items() if number >= old) if old in ends else None
 
 
 def _read_history_file(session: Session, unit_id: str, old: int, new: int) -> str:
