@@ -24,6 +24,7 @@ from ingest_strategies.jdbc.templates import postgres
 from tests.killable_postgres import KillablePostgres, killable_postgres
 from tests.run.installation import Installation
 from tests.run.test_cdm import MAPPING, CdmInstallation
+from tests.run.test_killed import killed_at
 
 __all__ = ["killable_postgres"]
 ROWS = 3_000
@@ -185,6 +186,25 @@ def lose(there: Warehouse, place: Postgres, at_most: int) -> None:
     empty(place, at_most)
     for file in sorted((there.folder / "staging").glob("*/_ingest_stage_*.arrow"))[:at_most]:
         file.unlink()
+
+
+@pytest.mark.parametrize("write", ["append", "upsert"])
+@pytest.mark.parametrize(
+    "step", ["sink:after-prepare@2", "state:after-intent@2", "sink:before-commit", "sink:after-commit"]
+)
+def test_a_run_that_is_killed_around_a_copy_is_resumed_with_every_row_once(
+    tmp_path: Path, place: Postgres, step: str, write: str
+) -> None:
+    """Readers stage files, whose rows the commit copies; those of the dead run are swept by the next one."""
+    there = Warehouse(tmp_path, unit="numbers-2x1000", policy={"cursor": "at", "write": write}, url=place.url)
+    killed_at(there, step)
+    staged = list((tmp_path / "staging").rglob("*.arrow"))
+    assert staged or step == "sink:after-commit"
+    assert there.run().state is RunState.SUCCEEDED
+    assert in_table(place, '"numbers_2x1000"') == there.expected_ids()
+    assert not list((tmp_path / "staging").rglob("*.arrow"))
+    assert place.run(STAGES) == []
+    assert there.run().rows.read == 0
 
 
 @pytest.mark.parametrize("staging", ["auto", "files"])

@@ -45,7 +45,7 @@ from ingest_ray.sinks.delta.table_features import refuse_unsupported_table
 from ingest_ray.sinks.delta.table_schema import create_table, evolve_table, file_schema, record_unbounded
 from ingest_ray.sinks.delta.types import DELTA_TYPES
 from ingest_ray.sinks.lake_models.layouts import refuse_shared_constant
-from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart
+from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart, unfinished_commit
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.progress import newest_progress
 from ingest_ray.sinks.provenance import DELETED_AT
@@ -240,20 +240,14 @@ class DeltaModelSink:
         return counts
 
     def _finish_pending(self, tables: Sequence[ModelTable], epoch: int) -> None:
-        """Rolls a commit forward that only some of its tables have; drops one that none or all of them have.
-
-        Older epochs are fenced in every table by now, so no other process can work on it.
-        """
+        """Older epochs are fenced in every table by now, so no other process can work on a commit that is recorded."""
         pending_files = self._files.pending_files(tables[0].target)
         commit = read_newest_pending(pending_files)
-        if commit is not None:
-            by_model = {table.target.model for table in tables}
-            parts = [part for part in commit.parts if part.target.model in by_model]
-            models = {part.target.model for part in parts}
-            own_tables = [table for table in tables if table.target.model in models]
-            has_number = [sequence >= commit.sequence for sequence in self._sequences(own_tables)]
-            if any(has_number) and not all(has_number):
-                self._commit_parts(tables, commit.model_copy(update={"parts": tuple(parts)}), epoch)
+        models = [str(table.target.model) for table in tables]
+        sequences = dict(zip(models, self._sequences(tables), strict=True))
+        unfinished = unfinished_commit(commit, sequences) if commit is not None else None
+        if unfinished is not None:
+            self._commit_parts(tables, unfinished, epoch)
         delete_all_pending(pending_files)
 
     def _sequences(self, tables: Sequence[ModelTable]) -> list[int]:

@@ -66,7 +66,8 @@ def page(row: Row, context: MapContext) -> Iterator[CdmRow]:
             yield LINK, document
 
 
-def _page_item(row: Row, context: MapContext) -> dict[str, Any]:
+def _tree_item(row: Row, context: MapContext) -> dict[str, Any]:
+    """What pages and containers have in common."""
     return {
         "cdm_id": _item(context, row["id"]),
         "source_system": context.system,
@@ -76,11 +77,16 @@ def _page_item(row: Row, context: MapContext) -> dict[str, Any]:
         "parent_item_cdm_id": _item(context, row["parent_id"]),
         "title": row["title"],
         "doc_type": row["type"],
-        "mime_type": "text/markdown",
         "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
         "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
         "created_at": row["created_at"],
         "updated_at": row["modified_at"],
+    }
+
+
+def _page_item(row: Row, context: MapContext) -> dict[str, Any]:
+    return _tree_item(row, context) | {
+        "mime_type": "text/markdown",
         "url": row["web_url"],
         "source_url": row["web_url"],
         "tags": row["labels"] or [],
@@ -165,19 +171,8 @@ def container(row: Row, context: MapContext) -> Iterator[CdmRow]:
         return
     yield (
         ITEM,
-        {
-            "cdm_id": _item(context, row["id"]),
-            "source_system": context.system,
-            "source_id": row["id"],
-            "source_item_id": row["id"],
-            "space_cdm_id": cdm_id(SPACE, context.system, row["space_key"]),
-            "parent_item_cdm_id": _item(context, row["parent_id"]),
-            "title": row["title"],
-            "doc_type": row["type"],
-            "created_by_cdm_id": user_cdm_id(context, row["author_id"]),
-            "updated_by_cdm_id": user_cdm_id(context, row["editor_id"]),
-            "created_at": row["created_at"],
-            "updated_at": row["modified_at"],
+        _tree_item(row, context)
+        | {
             "url": row["embed_url"] or row["web_url"],
             "source_url": row["web_url"],
             "tags": [],

@@ -59,7 +59,7 @@ from ingest_ray.sinks.iceberg.table_schema import file_schema, refuse_unsupporte
 from ingest_ray.sinks.iceberg.types import ICEBERG_LIMITS, ICEBERG_TYPES
 from ingest_ray.sinks.iceberg_template import IcebergConfig
 from ingest_ray.sinks.lake_models.layouts import refuse_shared_constant
-from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart
+from ingest_ray.sinks.lake_models.pending_commit import PendingCommit, TablePart, unfinished_commit
 from ingest_ray.sinks.lake_models.selection import MergeSelection, ModelSelection
 from ingest_ray.sinks.maintenance import KEEP_H, MaintenanceReport
 from ingest_ray.sinks.progress import newest_progress
@@ -292,21 +292,15 @@ class IcebergModelSink:
         return counts
 
     def _finish_pending(self, tables: Sequence[ModelTable], epoch: int) -> None:
-        """Rolls a commit forward that only some of its tables have; drops one that none or all of them have.
-
-        Older epochs are fenced in every table by now, so no other process can work on it.
-        """
+        """Older epochs are fenced in every table by now, so no other process can work on a commit that is recorded."""
         all_pending = [self._pending(table) for table in tables]
         found = [commit for commit in (pending.read_newest() for pending in all_pending) if commit is not None]
         commit = max(found, key=lambda one: one.epoch, default=None)
-        if commit is not None:
-            by_model = {table.target.model for table in tables}
-            parts = [part for part in commit.parts if part.target.model in by_model]
-            models = {part.target.model for part in parts}
-            own_tables = [table for table in tables if table.target.model in models]
-            has_number = [sequence >= commit.sequence for sequence in self._sequences(own_tables)]
-            if any(has_number) and not all(has_number):
-                self._commit_parts(tables, commit.model_copy(update={"parts": tuple(parts)}), epoch)
+        models = [str(table.target.model) for table in tables]
+        sequences = dict(zip(models, self._sequences(tables), strict=True))
+        unfinished = unfinished_commit(commit, sequences) if commit is not None else None
+        if unfinished is not None:
+            self._commit_parts(tables, unfinished, epoch)
         for pending in all_pending:
             pending.delete_all()
 
