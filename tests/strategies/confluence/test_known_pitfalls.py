@@ -185,7 +185,7 @@ def failing_site(tmp_path: Path, mode: Any, spaces: int, pages: int, traps: list
         assert summary.error is not None
         bad = int(traps[0].partition("=")[2])
         refused = {f"SP{n:03}" for n in range(1, spaces)} - {key for key in summary.watermarks if "/" not in key}
-        assert summary.slices.failed == bad
+        assert summary.slices.failed == 2 * bad  # its windows of time, and its pages that search does not find
         truth = pages_of(sim)
         keys = [space["key"] for space in sim.expected("spaces")]
         broken = set(keys[1 : 1 + bad])
