@@ -5,6 +5,7 @@ client reads key, password and host key from memory of this process, through `/p
 ends: a shell beside it waits for the end of its standard input.
 """
 
+import errno
 import os
 import re
 import select
@@ -102,7 +103,8 @@ class Forward:
         raise TunnelFault(f"no free port on this machine for the tunnel to '{options.host}'")
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        """The port tells of a client that was killed before the shell that waits for it does."""
+        return self._process.poll() is None and _listens(self.local_port)
 
     def last_messages(self) -> str:
         """The client's messages, in one line, without those of the host before the login."""
@@ -219,6 +221,17 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    """A bind beside a listening socket is refused, one beside ended connections is not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+        return False
 
 
 def _fault(options: SshOptions, words: str) -> TunnelFault:

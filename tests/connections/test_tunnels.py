@@ -95,6 +95,14 @@ def wait_until(is_so: Any) -> None:
         time.sleep(0.02)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Also where its parent does not know it yet."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_postgres_source_is_read_through_one_tunnel(
     ssh_server: SshServer, pg: Postgres, front: PostgresFront
 ) -> None:
@@ -222,6 +230,7 @@ def test_a_tunnel_that_breaks_under_a_slice_is_a_lost_connection(
         (client,) = clients()
         if ends == "client":
             client.kill()
+            wait_until(lambda: has_ended(client))
         else:
             ssh_server.stop()
 
@@ -237,6 +246,27 @@ def test_a_tunnel_that_breaks_under_a_slice_is_a_lost_connection(
         ssh_server.start()
     with dialect.open(endpoint) as session:
         assert session.rows("SELECT 3::bigint") == [(3,)]
+
+
+def test_a_tunnel_is_opened_again_before_the_parent_of_its_client_knows_that_the_client_ended(
+    ssh_server: SshServer, pg: Postgres, front: PostgresFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "END_S", 0.2)
+    dialect, endpoint = PostgresDialect(), source(front, pg, through(ssh_server))
+    with dialect.open(endpoint) as session:
+        assert session.rows("SELECT 1::bigint") == [(1,)]
+    (client,) = clients()
+    shell = client.parent()
+    assert shell is not None
+    shell.suspend()
+    try:
+        client.kill()
+        wait_until(lambda: has_ended(client))
+        with dialect.open(endpoint) as session:
+            assert session.rows("SELECT 2::bigint") == [(2,)]
+    finally:
+        if shell.is_running():
+            shell.resume()
 
 
 def test_no_secret_is_an_argument_or_in_the_environment_or_on_disk(
