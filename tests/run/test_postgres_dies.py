@@ -15,6 +15,8 @@ from ingest_ray.quarantine.rejected_rows import list_quarantine
 from ingest_ray.run import launch
 from ingest_ray.sdk.types import Endpoint, ModelCounts, Policy, RunMode, RunState, RunSummary, UnitConfig, UnitSpec
 from ingest_ray.settings import RaySettings, Settings
+from ingest_ray.sinks.databases import table_sink
+from ingest_ray.sinks.databases.commit_ledger import CommitLedger
 from ingest_ray.sinks.databases.model_sink import SqlModelSink
 from ingest_ray.sinks.databases.table_sink import SqlSink
 from ingest_ray.testing.servers.postgres import Postgres, fresh_database
@@ -207,18 +209,60 @@ def test_a_run_that_is_killed_around_a_copy_is_resumed_with_every_row_once(
     assert there.run().rows.read == 0
 
 
+def started_at(place: Postgres) -> Any:
+    """When its server was started: another time after a crash."""
+    reader = Postgres(place.folder, place.name)
+    try:
+        return reader.run("SELECT pg_postmaster_start_time()")
+    finally:
+        reader.close()
+
+
+# The rows are prepared; they are copied or moved, their number is not recorded; all is done but the COMMIT itself.
+STEPS_OF_A_COMMIT = {
+    "before": (SqlSink, "commit"),
+    "amid": (CommitLedger, "record_commit"),
+    "at its end": (table_sink, "reached"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS_OF_A_COMMIT)
 @pytest.mark.parametrize("staging", ["auto", "files"])
-def test_a_sink_that_dies_between_prepare_and_commit_is_filled_by_the_same_run(
-    tmp_path: Path, killable_postgres: KillablePostgres, place: Postgres, monkeypatch: pytest.MonkeyPatch, staging: str
+def test_a_sink_that_dies_around_a_commit_is_filled_by_the_same_run(
+    tmp_path: Path,
+    killable_postgres: KillablePostgres,
+    place: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    staging: str,
+    step: str,
 ) -> None:
-    there = Warehouse(tmp_path, unit="numbers-2x1500", threads=3, url=place.url, staging=staging)
-    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, killable_postgres.crash, at=2))
+    """A crash before a commit takes nothing of it where its rows are in files: the sink connects again, and nothing is tried twice.
+    `max_attempts`: other slices are prepared meanwhile, and fail as often as the server's recovery lasts."""
+    policy = {"cursor": "at", "max_attempts": 30}
+    there = Warehouse(tmp_path, "numbers-2x1500", policy=policy, threads=3, url=place.url, staging=staging)
+    owner, name = STEPS_OF_A_COMMIT[step]
+    first_start = started_at(place)
+    monkeypatch.setattr(owner, name, once(getattr(owner, name), killable_postgres.crash))
     summary = there.run()
+    assert started_at(place) != first_start
     assert (summary.state, summary.error) == (RunState.SUCCEEDED, None)
-    assert summary.retries >= 1
+    assert summary.retries >= (0 if (staging, step) == ("auto", "before") else 1)
     assert summary.rows.read == summary.rows.committed == 3000
     assert in_table(place, '"numbers_2x1500"') == there.expected_ids()
     assert there.run().rows.read == 0
+
+
+def test_a_crash_before_a_copy_loses_nothing_that_its_readers_staged(
+    tmp_path: Path, killable_postgres: KillablePostgres, place: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Warehouse(tmp_path, threads=1, url=place.url)
+    first_start = started_at(place)
+    monkeypatch.setattr(SqlSink, "commit", once(SqlSink.commit, killable_postgres.crash))
+    summary = there.run()
+    assert started_at(place) != first_start
+    assert (summary.state, summary.retries, summary.rows.committed) == (RunState.SUCCEEDED, 0, 2000)
+    assert set(Counter(there.reads()).values()) == {1}
+    assert in_table(place, '"numbers_1x2000"') == there.expected_ids()
 
 
 @pytest.mark.parametrize(
