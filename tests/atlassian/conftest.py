@@ -11,7 +11,9 @@ Open = Callable[[Simulation], AbstractContextManager[httpx.Client]]
 
 @contextmanager
 def opened(sim: Simulation) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sim.url, auth=(sim.user, sim.token), trust_env=False, timeout=30) as client:
+    with httpx.Client(
+        base_url=sim.url, verify=False, auth=(sim.user, sim.token), trust_env=False, timeout=30
+    ) as client:
         yield client
 
 

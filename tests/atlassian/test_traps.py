@@ -67,7 +67,7 @@ def test_a_token_expires_once_and_the_slice_can_start_again() -> None:
 
 
 def test_wrong_credentials_are_anonymous_and_only_a_header_says_so(jira: Simulation) -> None:
-    with httpx.Client(base_url=jira.url, auth=(jira.user, "wrong"), trust_env=False) as client:
+    with httpx.Client(base_url=jira.url, verify=False, auth=(jira.user, "wrong"), trust_env=False) as client:
         answer = client.get(SEARCH, params=ALL)
         assert (answer.status_code, answer.json()["issues"]) == (200, [])
         assert answer.headers["x-seraph-loginreason"] == "AUTHENTICATED_FAILED"
@@ -75,7 +75,9 @@ def test_wrong_credentials_are_anonymous_and_only_a_header_says_so(jira: Simulat
         me = client.get("/rest/api/3/myself")
         assert me.status_code == 401
         assert me.headers["www-authenticate"].startswith("OAuth realm=")
-    with httpx.Client(base_url=jira.url, headers={"Authorization": "Bearer x"}, trust_env=False) as client:
+    with httpx.Client(
+        base_url=jira.url, verify=False, headers={"Authorization": "Bearer x"}, trust_env=False
+    ) as client:
         assert client.get(SEARCH, params=ALL).json() == {"error": "Failed to parse Connect Session Auth Token"}
 
 
@@ -291,7 +293,7 @@ def test_data_center_tells_its_budget_on_every_answer() -> None:
 
 
 def test_oauth_tokens_rotate_and_work_at_the_gateway(jira: Simulation) -> None:
-    with httpx.Client(base_url=jira.url, trust_env=False) as client:
+    with httpx.Client(base_url=jira.url, verify=False, trust_env=False) as client:
         cloud = client.get("/_edge/tenant_info").json()["cloudId"]
         grant = {"grant_type": "refresh_token", **jira.app}
         first = client.post("/oauth/token", json={**grant, "refresh_token": "refresh-0"}).json()

@@ -5,11 +5,11 @@ import json
 import sys
 import time
 from collections import Counter
-from itertools import chain
+from itertools import islice
 
 from tests.simulation.campaign import disable_logging, results
 from tests.simulation.history import History
-from tests.simulation.mutations import MUTATIONS, SHOWN_BY_FILE, first_violation
+from tests.simulation.mutations import KNOWN_HISTORIES, MUTATIONS, SHOWN_BY_FILE, violations
 from tests.simulation.worlds import WORLDS
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     options.add_argument("--trace", action="store_true", help="every step of it")
     options.add_argument("--processes", type=int, default=1)
     options.add_argument("--stop-at", type=int, default=10, help="violations after which to give up")
-    options.add_argument("--find-mutations", action="store_true", help="write which history shows each deliberate bug")
+    options.add_argument("--find-mutations", action="store_true", help="write which histories show each deliberate bug")
     given = options.parse_args()
     disable_logging()
     if given.find_mutations:
@@ -39,12 +39,12 @@ def find_mutations(first: int, count: int) -> int:
     known = json.loads(SHOWN_BY_FILE.read_text()) if SHOWN_BY_FILE.exists() else {}
     shown_by = {}
     for name in MUTATIONS:
-        seed = first_violation(name, chain([known[name]] if name in known else [], range(first, first + count)))
-        print(f"{name}: {seed}", flush=True)
-        if seed is not None:
-            shown_by[name] = seed
-    SHOWN_BY_FILE.write_text(json.dumps(shown_by, indent=2, sort_keys=True) + "\n")
-    return 0 if len(shown_by) == len(MUTATIONS) else 1
+        seeds = dict.fromkeys([*known.get(name, []), *range(first, first + count)])
+        shown_by[name] = list(islice(violations(name, seeds), KNOWN_HISTORIES))
+        print(f"{name}: {shown_by[name]}", flush=True)
+    lines = (f'  "{name}": {json.dumps(seeds)}' for name, seeds in sorted(shown_by.items()))
+    SHOWN_BY_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    return 0 if all(shown_by.values()) else 1
 
 
 def campaign(first: int, count: int, processes: int, stop_at: int, world: str | None) -> int:

@@ -39,7 +39,7 @@ def rows(sim: Simulation, unit: str, **config: Any) -> list[dict[str, Any]]:
 
 
 def get(sim: Simulation, path: str) -> Any:
-    with httpx.Client(base_url=sim.url, auth=(sim.user, sim.token), trust_env=False) as client:
+    with httpx.Client(base_url=sim.url, verify=False, auth=(sim.user, sim.token), trust_env=False) as client:
         return client.get(path).raise_for_status().json()
 
 
