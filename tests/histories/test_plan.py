@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ EVENTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(EVENTS, st.booleans())
 def test_deletes_late_rows_and_replays_leave_one_current_row_and_closed_values(

@@ -194,6 +194,7 @@ def test_what_has_landed_is_a_dataset_until_the_project_is_closed(project: inges
     assert project.dataset("shop", "orders").count_rows() == 2  # opened again
 
 
+@pytest.mark.slow
 def test_results_are_shown_in_a_notebook_and_names_are_no_markup(project: ingest_ray.Project) -> None:
     results = [project.plan("shop", "orders"), project.run("shop"), project.status(), project.verify("shop")]
     results += [project.units("shop"), project.collect("shop"), project.apply()]

@@ -282,6 +282,7 @@ def _at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
+@pytest.mark.slow
 def test_a_unit_with_a_calendar_runs_once_on_each_of_its_days_and_once_where_clocks_are_moved(ready: Workspace) -> None:
     """By the clock of Berlin at half past two: on 2027-03-28 there is no such time, and on 2027-10-31 it comes twice."""
     unit = _add_rule(ready, schedule={"cron": "30 2 * * *", "zone": "Europe/Berlin"})
@@ -303,6 +304,7 @@ def test_a_unit_with_a_calendar_runs_once_on_each_of_its_days_and_once_where_clo
     assert view.next_due_at == _at("2027-03-28T01:00")
 
 
+@pytest.mark.slow
 def test_a_unit_is_reconciled_and_compared_at_times_of_their_own(ready: Workspace) -> None:
     tasks = [
         {"task": "reconcile", "cron": "0 4 * * *"},

@@ -103,6 +103,7 @@ def test_a_process_that_takes_permits_has_written_its_share(tmp_path: Path) -> N
     assert len(value["holders"]) == 1  # type: ignore[arg-type]  # its request is under way
 
 
+@pytest.mark.slow
 def test_permits_that_a_caller_has_chosen_stay_in_force(tmp_path: Path) -> None:
     settings, chosen = Settings(home=str(tmp_path), state_url=f"sqlite:///{tmp_path}/state.db"), LocalPermits()
     with using(chosen), sharing_permits(settings):

@@ -302,6 +302,7 @@ def test_fifty_processes_and_classes_fit_into_the_document() -> None:
     assert len(world.kv.document().holders) <= 48
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=2), st.none() | st.floats(0, 100), min_size=1, max_size=6), st.floats(0.2, 200))
 def test_a_rate_is_divided_wholly_and_nobody_who_wants_more_gets_less_than_another(
     wants: dict[str, float | None], rate: float

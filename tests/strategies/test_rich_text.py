@@ -55,6 +55,7 @@ def _nodes() -> st.SearchStrategy[object]:
     )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_nodes())
 def test_no_document_of_adf_is_too_broken_to_read(document: object) -> None:

@@ -47,6 +47,7 @@ def change(cli: InProcessCli, statement: str) -> None:
         shop.execute(statement)
 
 
+@pytest.mark.slow
 def test_a_layout_of_an_iceberg_table_is_planned_refused_and_changed_by_command(cli: InProcessCli) -> None:
     configure(cli, BY_MONTH)
     cli.json("collect", "shop")

@@ -73,6 +73,7 @@ def table(cli: InProcessCli) -> DeltaTable:
     return DeltaTable(str(cli.folder / "lake" / "shop" / "orders"))
 
 
+@pytest.mark.slow
 def test_a_layout_is_planned_shown_refused_and_changed_by_command(cli: InProcessCli) -> None:
     assert configure(cli, BY_MONTH)[0] == 0
     cli.json("collect", "shop")

@@ -70,6 +70,7 @@ def start(folder: Path, code: str = USE) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_code_is_compiled_once_and_then_loaded_without_numba(folder: Path, compilations: list[str]) -> None:
     assert (works(), works()) == (True, True)
     assert compilations == [summing.__name__]

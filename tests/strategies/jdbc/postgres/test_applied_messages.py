@@ -111,6 +111,7 @@ def test_messages_are_divided_as_by_the_plain_code(
             assert found.has_changes(oid, lower) == expected.has_changes(oid, lower)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(TRANSACTIONS, st.booleans(), st.permutations(COLUMNS))
 def test_rows_are_left_as_by_the_plain_code(transactions: list[list[Any]], alters: bool, names: list[str]) -> None:
