@@ -60,7 +60,9 @@ def _moment(kind: pa.DataType) -> TypeMapping:
     if kind.unit == "ns":
         return widened(pa.string(), "string", "format version 2 counts microseconds: text with nine decimals")
     if pa.types.is_time(kind):
-        return TypeMapping(pa.time64("us"), "time", note="24:00:00 goes to quarantine")
+        return TypeMapping(
+            pa.time64("us"), "time", note="24:00:00 goes to quarantine; Spark reads no table with a time"
+        )
     if kind.tz is None:
         return TypeMapping(pa.timestamp("us"), "timestamp")
     return TypeMapping(pa.timestamp("us", "UTC"), "timestamptz", note=instant_note(kind))
