@@ -8,9 +8,13 @@ import atexit
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -51,28 +55,106 @@ def _run(command: dict[str, Any], env: dict[str, str] | None, cwd: Path) -> subp
         return subprocess.CompletedProcess(command["argv"], code, out.read_text(), err.read_text())
 
 
+class ForkedProcess:
+    """A module that runs as a process; what a test needs of `subprocess.Popen`, with both outputs as text.
+
+    `preloaded` names more modules that the server imports before it forks.
+    """
+
+    def __init__(self, module: str, *arguments: str, cwd: Path, preloaded: Sequence[str] = ()) -> None:
+        self.returncode: int | None = None
+        self._preloaded = tuple(preloaded)
+        self._outputs = [_Output(), _Output()]
+        order = {"argv": [module, *arguments], "env": dict(os.environ), "cwd": str(cwd), "is_announced": True}
+        self._server = _send({**order, "out": self._outputs[0].path, "err": self._outputs[1].path}, self._preloaded)
+        self.pid = _read_number(self._server)
+        for output in self._outputs:
+            output.let_go()
+        self._end = threading.Thread(target=self._await_end, daemon=True)
+        self._end.start()
+
+    def _await_end(self) -> None:
+        self.returncode = _read_number(self._server)
+        _free.setdefault(self._preloaded, []).append(self._server)
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._end.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Waits also for processes that it started and that have its outputs."""
+        until = None if timeout is None else time.monotonic() + timeout
+        for thread in (self._end, *self._outputs):
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return self._outputs[0].text, self._outputs[1].text
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+class _Output(threading.Thread):
+    """Reads a pipe to its end. Another process opens it by its path, until it is let go here."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.text = ""
+        self._reads, self._writes = os.pipe()
+        self.path = f"/proc/{os.getpid()}/fd/{self._writes}"
+
+    def let_go(self) -> None:
+        os.close(self._writes)
+        self.start()
+
+    def run(self) -> None:
+        with os.fdopen(self._reads, errors="replace") as pipe:
+            self.text = pipe.read()
+
+
 def _ask(order: dict[str, Any]) -> int:
     """Asks a server that has no other order: threads that ask at once have one each, and their processes run at once."""
-    try:
-        server = _free.pop()
-    except IndexError:
-        server = _started()
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(f"{json.dumps(order)}\n")
-    server.stdin.flush()
-    code = int(server.stdout.readline())
-    _free.append(server)
+    server = _send(order, ())
+    code = _read_number(server)
+    _free.setdefault((), []).append(server)
     return code
 
 
-_free: "list[subprocess.Popen[str]]" = []
+def _send(order: dict[str, Any], preloaded: tuple[str, ...]) -> "subprocess.Popen[str]":
+    try:
+        server = _free.setdefault(preloaded, []).pop()
+    except IndexError:
+        server = _started(preloaded)
+    assert server.stdin is not None
+    server.stdin.write(f"{json.dumps(order)}\n")
+    server.stdin.flush()
+    return server
 
 
-def _started() -> "subprocess.Popen[str]":
+def _read_number(server: "subprocess.Popen[str]") -> int:
+    assert server.stdout is not None
+    return int(server.stdout.readline())
+
+
+_free: "dict[tuple[str, ...], list[subprocess.Popen[str]]]" = {}
+
+
+def _started(preloaded: tuple[str, ...]) -> "subprocess.Popen[str]":
     """Ends when this process does: its stdin is then at its end."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.forks"],
+        [sys.executable, "-m", "tests.forks", *preloaded],
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -88,7 +170,7 @@ def _end(server: "subprocess.Popen[str]") -> None:
 
 
 def _serve() -> None:
-    for name in PRELOADED:
+    for name in [*PRELOADED, *sys.argv[1:]]:
         import_module(name)
     for line in sys.stdin:
         order: dict[str, Any] = json.loads(line)
@@ -104,9 +186,16 @@ def _become(order: dict[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(order["env"])
         os.chdir(order["cwd"])
+        announced = os.dup(1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, name in ((1, order["out"]), (2, order["err"])):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+            opened = os.open(name, os.O_WRONLY | os.O_CREAT)
+            os.dup2(opened, number)
+            os.close(opened)
+        if order.get("is_announced"):
+            os.setsid()
+            os.write(announced, f"{os.getpid()}\n".encode())
+        os.close(announced)
         sys.argv = order["argv"]
         if "code" in order:
             exec(compile(order["code"], "<code of a test>", "exec"), {"__name__": "__main__"})  # noqa: S102  # a test's own code

@@ -11,6 +11,7 @@ from random import Random
 from tests.faults.injections import CLUSTER_HEADS, OF_ACTORS, RARE, Injection, KillProcess, injections_for
 from tests.faults.installation_under_test import InstallationUnderTest, WrongAnswer, code_of, document_of, kill_tree
 from tests.faults.report import Report
+from tests.forks import ForkedProcess
 
 TRIES = 5  # after a fault; a dead run's unit is free when its lease has expired
 RETRY_S = 8.0
@@ -43,9 +44,10 @@ class Campaign:
 
     def __post_init__(self) -> None:
         for installation in self.installations.values():
-            installation.configure(inline=True)
+            installation.write_file(inline=True)
+            installation.call("apply")
             installation.call("collect", installation.source.endpoint)
-            installation.configure(inline=True)
+            installation.call("apply")
 
     def round(self) -> None:
         name = self.random.choice(sorted(self.installations))
@@ -66,13 +68,13 @@ class Campaign:
         elif before < self.empty_share + RESET and installation.write != "append":  # which would load every row again
             installation.reset()
         has_actors = title in OF_ACTORS or self.random.random() < ACTOR_SHARE
-        installation.configure(inline=is_inline, threads=self.random.choice([None, 3]), has_actors=has_actors)
+        installation.write_file(inline=is_inline, threads=self.random.choice([None, 3]), has_actors=has_actors)
         installation.source.writer.start()
         installation.source.proxy.delay_s = installation.source.answer_delay_s
         has_hit = self._inject(name, title, installation, injection, is_inline)
         (counts.struck if has_hit else counts.missed)[title] += 1
         installation.repair()
-        installation.configure(inline=True)
+        installation.write_file(inline=True)
         self._succeed(name, title)
         installation.source.writer.stop()
         self._succeed(name, title)
@@ -109,9 +111,7 @@ class Campaign:
         self._end(name, title, run)
         return has_hit
 
-    def _await_injection_time(
-        self, installation: InstallationUnderTest, run: "subprocess.Popen[str]", is_inline: bool
-    ) -> None:
+    def _await_injection_time(self, installation: InstallationUnderTest, run: ForkedProcess, is_inline: bool) -> None:
         """Waits until an early moment, a moment of reading, or one right after an answer of the KV: commits lie between such answers."""
         when = self.random.random()
         if when < EARLY:
@@ -123,7 +123,7 @@ class Campaign:
             installation.source.proxy.await_answers(1, run, SOURCE_WAIT_S)
             time.sleep(self.random.uniform(0.0, WITHIN_S if is_inline else WITHIN_ON_RAY_S))
 
-    def _end(self, name: str, title: str, run: "subprocess.Popen[str]") -> str:
+    def _end(self, name: str, title: str, run: ForkedProcess) -> str:
         """Waits for the end of a run, which ends by itself, with one document or killed, and never with a traceback."""
         try:
             answer = document_of(run, "run")
@@ -134,7 +134,7 @@ class Campaign:
             return "hung"
         except WrongAnswer as failure:
             how = "killed"
-            if run.returncode >= 0 or "a trace" in str(failure):
+            if run.wait() >= 0 or "a trace" in str(failure):
                 self._report_violation(name, title, str(failure))
                 how = "wrong"
             self.report.states[how] += 1

@@ -12,8 +12,9 @@ import psutil
 
 from ingest_ray.state.lease import TTL_S
 from tests.faults.installation_under_test import InstallationUnderTest, WrongAnswer, code_of, document_of, kill_tree
+from tests.forks import ForkedProcess
 
-Injection = Callable[[InstallationUnderTest, "subprocess.Popen[str]", Random], bool]
+Injection = Callable[[InstallationUnderTest, ForkedProcess, Random], bool]
 FIND_S = 90.0  # on a busy machine the processes of a run on a cluster appear late
 
 
@@ -24,7 +25,7 @@ class KillProcess:
     title: str
     within_s: float
 
-    def __call__(self, installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+    def __call__(self, installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
         deadline = time.monotonic() + FIND_S
         while time.monotonic() < deadline and run.poll() is None:
             for process in descendants(run):
@@ -37,32 +38,32 @@ class KillProcess:
         return False
 
 
-def descendants(run: "subprocess.Popen[str]") -> list[psutil.Process]:
+def descendants(run: ForkedProcess) -> list[psutil.Process]:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(run.pid).children(recursive=True)
     return []
 
 
-def kill_run_tree(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def kill_run_tree(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     kill_tree(run.pid)
     return is_alive
 
 
-def kill_driver(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def kill_driver(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     """Kills only the process that the command started: its other processes have to end by themselves."""
     is_alive = run.poll() is None
     run.kill()
     return is_alive
 
 
-def terminate_run(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def terminate_run(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     run.terminate()
     return is_alive
 
 
-def kill_source(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def kill_source(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     installation.source.kill()
     time.sleep(random.uniform(0.0, 2.0))
@@ -70,7 +71,7 @@ def kill_source(installation: InstallationUnderTest, run: "subprocess.Popen[str]
     return is_alive
 
 
-def kill_redis_for_a_while(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def kill_redis_for_a_while(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     installation.kill_redis()
     time.sleep(random.uniform(0.0, 3.0))
@@ -78,7 +79,7 @@ def kill_redis_for_a_while(installation: InstallationUnderTest, run: "subprocess
     return is_alive
 
 
-def fill_disk_for_a_while(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def fill_disk_for_a_while(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     installation.fill_disk()
     time.sleep(random.uniform(0.5, 4.0))
@@ -86,7 +87,7 @@ def fill_disk_for_a_while(installation: InstallationUnderTest, run: "subprocess.
     return is_alive
 
 
-def make_staging_read_only(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def make_staging_read_only(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     installation.make_read_only()
     time.sleep(random.uniform(0.5, 4.0))
@@ -94,7 +95,7 @@ def make_staging_read_only(installation: InstallationUnderTest, run: "subprocess
     return is_alive
 
 
-def cut_source_connections(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def cut_source_connections(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     for _ in range(random.randint(1, 5)):
         installation.source.proxy.cut()
@@ -102,7 +103,7 @@ def cut_source_connections(installation: InstallationUnderTest, run: "subprocess
     return is_alive
 
 
-def cut_state_connections(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def cut_state_connections(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     for _ in range(random.randint(1, 5)):
         installation.state_proxy.cut()
@@ -110,7 +111,7 @@ def cut_state_connections(installation: InstallationUnderTest, run: "subprocess.
     return is_alive
 
 
-def slow_all_connections(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def slow_all_connections(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     installation.source.proxy.delay_s, installation.state_proxy.delay_s = 0.4, 0.2
     time.sleep(random.uniform(1.0, 4.0))
@@ -118,13 +119,13 @@ def slow_all_connections(installation: InstallationUnderTest, run: "subprocess.P
     return is_alive
 
 
-def start_second_run(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def start_second_run(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     is_alive = run.poll() is None
     document_of(installation.start_run(), "a second run")
     return is_alive
 
 
-def suspend_run(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def suspend_run(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     """Stops the run past its lease; another run takes over and ends; then the first one continues."""
     is_alive = run.poll() is None
     kill_tree(run.pid, signal.SIGSTOP)
@@ -138,7 +139,7 @@ def suspend_run(installation: InstallationUnderTest, run: "subprocess.Popen[str]
     return is_alive
 
 
-def reset(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def reset(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     """Resets the unit while a run holds it. The source gives no answer meanwhile, so that the run does not end before the command starts."""
     if not installation.is_leased(run):
         return False
@@ -153,7 +154,7 @@ def reset(installation: InstallationUnderTest, run: "subprocess.Popen[str]", ran
     return True
 
 
-def apply_twice(installation: InstallationUnderTest, run: "subprocess.Popen[str]", random: Random) -> bool:
+def apply_twice(installation: InstallationUnderTest, run: ForkedProcess, random: Random) -> bool:
     """Applies a changed file twice at once, while a run is at work; slow answers keep the run from ending before."""
     installation.source.proxy.delay_s = 1.0
     installation.write_file(inline=True, lookback_s=installation.source.lookback_s + random.randint(1, 9))
@@ -162,6 +163,8 @@ def apply_twice(installation: InstallationUnderTest, run: "subprocess.Popen[str]
             raise WrongAnswer(f"one of two concurrent applies of the same file is refused: {answer}")
     is_alive = run.poll() is None
     installation.source.proxy.delay_s = 0.0
+    installation.write_file(inline=True)
+    installation.call("apply")
     return is_alive
 
 

