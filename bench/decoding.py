@@ -80,11 +80,11 @@ def read_through_adbc(url: str) -> int:
 
 
 def read_decoded_here(url: str) -> int:
-    from ingest_strategies.jdbc.postgres.wire import PostgresWire
+    from ingest_strategies.jdbc.postgres.wire import ReadingWire
 
     socket = f"{url.partition('host=')[2]}/.s.PGSQL.5432"
     settings = {"client_encoding": "UTF8"}
-    wire = PostgresWire(
+    wire = ReadingWire(
         user="postgres", database="postgres", unix_sock=socket, ssl_context=False, startup_params=settings
     )
     return sum(batch.num_rows for batch in wire.copy(select("{}"), PAGE_BYTES))

@@ -9,6 +9,9 @@ import pytest
 from ingest_ray.sdk.contracts import LocalFileStager, Sink
 from ingest_ray.sdk.errors import LedgerMismatch, RowsRejected, StagingLost, StagingUnavailable
 from ingest_ray.sdk.types import WriteMode
+from ingest_ray.sinks.databases.postgres import copy_sink
+from ingest_ray.sinks.databases.postgres.database import PostgresDatabase, PostgresSession
+from ingest_ray.sinks.databases.postgres.wire_session import WireSession
 from ingest_ray.sinks.databases.table_names import unit_table_name
 from ingest_ray.testing.servers.postgres import Postgres
 from ingest_ray.testing.suites.sink_adoption import AdoptionTests, new_rows, stage
@@ -36,23 +39,41 @@ class CopyingWorld(PostgresWorld):
         return list(self.database.list_stages("_ingest_stage_"))
 
 
+@pytest.fixture(params=["driver", "machine code"])
+def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What encodes the copied rows."""
+    if request.param == "machine code":
+        monkeypatch.setattr(copy_sink, "LARGE_BYTES", 0)
+    return str(request.param)
+
+
 @pytest.fixture
-def world(pg: Postgres, tmp_path: Path) -> CopyingWorld:
+def world(encoder: str, pg: Postgres, tmp_path: Path) -> CopyingWorld:
     return CopyingWorld(pg, tmp_path)
 
 
 class TestAdoption(AdoptionTests):
-    world = pytest.fixture(lambda self, pg, tmp_path: CopyingWorld(pg, tmp_path))
+    world = pytest.fixture(lambda self, encoder, pg, tmp_path: CopyingWorld(pg, tmp_path))
 
 
 @pytest.mark.parametrize("write", [WriteMode.APPEND, WriteMode.REPLACE, WriteMode.UPSERT, WriteMode.HISTORY])
-def test_rows_are_written_once_and_their_file_is_deleted(world: CopyingWorld, write: WriteMode) -> None:
+def test_rows_are_written_once_and_their_file_is_deleted(
+    world: CopyingWorld, encoder: str, monkeypatch: pytest.MonkeyPatch, write: WriteMode
+) -> None:
     load = Load(world, write)
+    sessions, copy_rows = [], PostgresDatabase.copy_rows
+
+    def noting(self: PostgresDatabase, session: Any, *rest: Any) -> int:
+        sessions.append(type(session))
+        return copy_rows(self, session, *rest)
+
+    monkeypatch.setattr(PostgresDatabase, "copy_rows", noting)
     group = [stage(load, rows((1, 1, "a"), (2, 1, None))), stage(load, rows((3, 1, "c")))]
     assert (len(world.files()), world.stages()) == (2, [])
     assert all(file.stat().st_mode & 0o777 == 0o600 for file in world.files())
     load.sink.commit(load.target, load.schema, 1, 1, group)
     assert (world.files(), world.stages()) == ([], [])
+    assert sessions == [PostgresSession if encoder == "driver" else WireSession] * 2
     found = world.read_all(load.target)
     assert sorted((row["id"], row["text"]) for row in found) == [(1, "a"), (2, None), (3, "c")]
     assert {(row["_ingest_run_id"], row["_deleted_at"]) for row in found} == {("run-1", None)}

@@ -36,10 +36,10 @@ LAYERS = [
     },
     {"files"},
     {"registry"},
-    {"logs", "settings", "process"},
+    {"logs", "settings", "process", "machine_code"},
     {"sdk"},
 ]
-STRATEGIES_MAY_USE = {"sdk", "settings", "registry", "http", "connections", "cdm"}
+STRATEGIES_MAY_USE = {"sdk", "machine_code", "settings", "registry", "http", "connections", "cdm"}
 
 
 @cache

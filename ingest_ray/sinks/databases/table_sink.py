@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import pyarrow as pa
@@ -155,7 +155,7 @@ class SqlSink:
         target, schema = self._in_sink(target, schema)
         table, rows = unit_table_name(target), sum(prepared.rows for prepared in group)
         are_stages_dropped = False
-        with self._db.transaction() as session:
+        with self._commit_transaction(target, group) as session:
             entry = self._ledger.lock_entry(session, target, table, epoch)
             if entry.sequence >= sequence:
                 is_this = entry.sequence == sequence
@@ -177,6 +177,9 @@ class SqlSink:
             location=self._db.location(table),
             seconds=time.monotonic() - started,
         )
+
+    def _commit_transaction(self, target: Target, group: Sequence[Prepared]) -> AbstractContextManager[Session]:
+        return self._db.transaction()
 
     def abort(self, group: Sequence[Prepared]) -> None:
         """A stage is never part of a table: it is always safe to drop one."""

@@ -3,6 +3,7 @@
 https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/adbc/current/driver/postgresql.html
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -21,12 +22,15 @@ from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.postgres.errors import translate_error
+from ingest_ray.sinks.databases.postgres.login import plain_login
 from ingest_ray.sinks.databases.postgres.url import check_tls, driver_url, reached_url, shown_url
 from ingest_ray.sinks.databases.reach import SinkReach
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
 from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS, POSTGRES_TYPES, python_codec
 from ingest_ray.sinks.type_mapping import map_type
 from ingest_ray.sinks.value_limits import ValueLimits
+
+log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_S = 60
 INSERTED = "_ingest_inserted"  # Arrow rows on their way into a temporary table
@@ -51,6 +55,7 @@ class PostgresDatabase(StandardSqlDatabase):
         self._configured_schema = schema
         self._schema = schema or "public"
         self._pool = ConnectionPool(self, _close)
+        self._wires = ConnectionPool(self, lambda wire: wire.close())
 
     @cached_property
     def limits(self) -> ValueLimits:  # type: ignore[override]
@@ -221,11 +226,60 @@ class PostgresDatabase(StandardSqlDatabase):
         assert isinstance(session, PostgresSession)
         session.insert(table, rows)
 
-    def copy_rows(self, session: Session, table: str, rows: pa.RecordBatchReader) -> int:
-        """Copies rows into columns of their names; returns how many were sent."""
-        assert isinstance(session, PostgresSession)
-        schema, name = self._schema_and_table(table)
-        return session.copy(schema, name, rows)
+    def copy_rows(
+        self,
+        session: Session,
+        table: str,
+        rows: pa.RecordBatchReader,
+        constants: Sequence[tuple[pa.Field, pa.Scalar]],
+    ) -> int:
+        """Copies rows into columns of their names, and the same value of each constant beside each row; returns how many were sent, or
+        where the server says it, how many the table took."""
+        if isinstance(session, PostgresSession):
+            schema, name = self._schema_and_table(table)
+            return session.copy(schema, name, with_constants(rows, constants))
+        from ingest_ray.sinks.databases.postgres.wire_session import WireSession  # it alone needs pg8000
+
+        assert isinstance(session, WireSession)
+        names = [*rows.schema.names, *(field.name for field, _ in constants)]
+        return session.copy(self.quoted_table(table), list(map(self.quoted, names)), rows, constants)
+
+    @contextmanager
+    def copying_transaction(self) -> Iterator[Session]:
+        """A transaction for many rows of types that machine code encodes. It is the driver's where only the driver can connect."""
+        wire = self._begun_wire()
+        if wire is None:
+            with self.transaction() as session:
+                yield session
+            return
+        from ingest_ray.sinks.databases.postgres.wire_session import WireSession
+
+        session = WireSession(wire, self._shown_url, self._peer)
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            wire.close_socket()  # undoes what is not committed
+            raise
+        self._wires.give_back(wire)
+
+    def _begun_wire(self) -> Any | None:
+        login = plain_login(self._url) if self._reach is None else None
+        if login is None:
+            return None
+        from pg8000.exceptions import Error
+
+        from ingest_ray.connections.postgres_wire import PostgresWire, WireError
+
+        while (wire := self._wires.take()) is not None:  # one that was lost fails here, before anything was changed
+            with suppress(WireError, OSError):
+                return _begin_wire(wire)
+            wire.close_socket()
+        try:
+            return _begin_wire(PostgresWire(**login))
+        except (Error, WireError, OSError) as error:  # the driver connects, or its error says why not
+            log.debug("connecting through libpq: %s", type(error).__name__)
+            return None
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = read_batches_as(schema, batches)
@@ -321,6 +375,23 @@ def _begin(connection: Any) -> Any:
         _close(connection)
         raise
     return connection
+
+
+def _begin_wire(wire: Any) -> Any:
+    wire.execute("begin")
+    wire.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    return wire
+
+
+def with_constants(rows: pa.RecordBatchReader, constants: Sequence[tuple[pa.Field, pa.Scalar]]) -> pa.RecordBatchReader:
+    schema = pa.schema([*rows.schema, *(field for field, _ in constants)])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            added = [pa.repeat(value, batch.num_rows) for _, value in constants]
+            yield pa.RecordBatch.from_arrays([*batch.columns, *added], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _close(connection: Any) -> None:

@@ -22,8 +22,11 @@ def translate_error(error: adbc_driver_manager.Error, shown_url: str) -> IngestE
     cause = error.__cause__ or error.__context__
     if isinstance(cause, IngestError):  # raised by the iterator of rows that were being loaded
         return cause
-    state = getattr(error, "sqlstate", None) or ""
-    text = " ".join(str(error).split())
+    return error_of(getattr(error, "sqlstate", None) or "", " ".join(str(error).split()), shown_url)
+
+
+def error_of(state: str, text: str, shown_url: str) -> IngestError:
+    """`state`: the SQLSTATE; empty where the server did not answer."""
     if state.startswith(("28", "3D")) or _LOGIN.search(text):  # the driver gives no state for a failed connection
         return ConfigError(f"'{shown_url}' refused the login: {text}", hint="check user, password and database")
     if state.startswith("42501"):

@@ -7,7 +7,7 @@ A packet is a length of three bytes, a number, and a payload; a payload of 0xfff
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 # The results of `split_rows`, the first four of them without a fault; and `WHOLE`, that of `measure_row` for a complete row.
 MORE, FULL, END, FAILED, OUT_OF_ORDER, MALFORMED, WHOLE = 0, 1, 2, 3, 4, 5, 6

@@ -6,7 +6,7 @@ decides on it then. `valid` has the validity bits of a column with NULLs, as zer
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 ZERO, NINE, MINUS, POINT, COLON, BLANK = 48, 57, 45, 46, 58, 32
 LEAST_TENTH = -922_337_203_685_477_580  # a tenth of the least int64

@@ -11,7 +11,7 @@ is decoded again from its beginning: until its last value is there, nothing coun
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 # The results of `join_payloads` and of the decoding functions; `WHOLE` is that of one row.
 MORE, FULL, END, OTHER, MALFORMED, WHOLE, MOVED, GROW, WRONG, ODD = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9

@@ -1,4 +1,4 @@
-"""A reader's connection to PostgreSQL that decodes its rows itself: the session of `PostgresSession` over `PostgresWire`.
+"""A reader's connection to PostgreSQL that decodes its rows itself: the session of `PostgresSession` over `ReadingWire`.
 
 For tables of 16 MiB and more with common types, where the connection needs nothing that only libpq has. Everything else is read through ADBC, and a
 connection that cannot be made here is made there, or its error is libpq's.
@@ -114,7 +114,7 @@ def _tls(config: PostgresConfig) -> Any:
 
 
 class CopySession(PostgresSession):
-    """Errors of the connection itself are those of `PostgresWire`: nothing was read."""
+    """Errors of the connection itself are those of `ReadingWire`: nothing was read."""
 
     decodes_numerics = True
 
@@ -123,11 +123,11 @@ class CopySession(PostgresSession):
         super().__init__(config, fault, reach)
 
     def _connect(self) -> Any:
-        from ingest_strategies.jdbc.postgres.wire import PostgresWire  # loads the compiled code
+        from ingest_strategies.jdbc.postgres.wire import ReadingWire  # loads the compiled code
 
         login = login_of(self._config, self._reach)
         self._opened_at = time.monotonic()
-        self._wire = PostgresWire(**login)
+        self._wire = ReadingWire(**login)
         return self._wire
 
     def _marked_rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -166,8 +166,8 @@ class CopySession(PostgresSession):
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
+        from ingest_ray.connections.postgres_wire import WireError
         from ingest_strategies.jdbc.postgres.copy_rows import MalformedCopy
-        from ingest_strategies.jdbc.postgres.wire import WireError
 
         if self._wire is None:  # not connected yet: another session may succeed
             yield

@@ -7,10 +7,10 @@ from typing import Any
 
 from pg8000.exceptions import Error
 
+from ingest_ray.connections.postgres_wire import PostgresWire, WireError
 from ingest_ray.sdk.errors import SourceDenied
 from ingest_strategies.jdbc.postgres.copy_session import login_of
 from ingest_strategies.jdbc.postgres.session import PostgresSession
-from ingest_strategies.jdbc.postgres.wire import PostgresWire, WireError
 from ingest_strategies.jdbc.sessions.faults import without_secrets
 
 

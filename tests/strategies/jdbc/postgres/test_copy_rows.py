@@ -24,7 +24,7 @@ from ingest_strategies.jdbc.postgres.dialect import Postgres as Dialect
 from ingest_strategies.jdbc.postgres.numeric import decode_numerics
 from ingest_strategies.jdbc.postgres.page import CopiedType
 from ingest_strategies.jdbc.postgres.session import PostgresSession
-from ingest_strategies.jdbc.postgres.wire import PostgresWire, UnknownColumnType
+from ingest_strategies.jdbc.postgres.wire import ReadingWire, UnknownColumnType
 from ingest_strategies.jdbc.values.convert import storage
 
 COLUMNS = {
@@ -60,9 +60,9 @@ COLUMNS = {
 ROWS = 40
 
 
-def wire_of(pg: Postgres, user: str = "postgres") -> PostgresWire:
+def wire_of(pg: Postgres, user: str = "postgres") -> ReadingWire:
     socket = str(pg.folder / ".s.PGSQL.5432")
-    return PostgresWire(
+    return ReadingWire(
         user=user, database=pg.name, unix_sock=socket, ssl_context=False, startup_params={"client_encoding": "UTF8"}
     )
 

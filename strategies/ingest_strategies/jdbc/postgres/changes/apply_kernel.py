@@ -6,7 +6,7 @@ where the log does not repeat it.
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 NULL, KEPT = -1, -2
 

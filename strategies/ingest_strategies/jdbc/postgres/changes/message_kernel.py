@@ -6,7 +6,7 @@ has the length of each message in four bytes before it.
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 BEGIN_BYTES = 21
 NO_TABLE, NO_TRANSACTION = -1, -1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
+from ingest_ray.machine_code.functions import MachineCode
 
 code = MachineCode(__name__)
 FACTOR = 3

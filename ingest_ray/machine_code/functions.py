@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ingest_strategies.jdbc.machine_code.compiled_object import Source
-from ingest_strategies.jdbc.machine_code.stored_code import load_code
+from ingest_ray.machine_code.compiled_object import Source
+from ingest_ray.machine_code.stored_code import load_code
 
 _ARGUMENT = re.compile(r"(uint8|int16|int32|int64)(\[(?:::1|:, ::1)\])?")
 _SIGNATURE = re.compile(r"(int64|void)\((.*)\)\Z")

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_strategies.jdbc.machine_code import stored_code
-from ingest_strategies.jdbc.machine_code.compiled_object import Source, compile_object
-from ingest_strategies.jdbc.machine_code.elf_image import ElfImage, UnknownObject
-from ingest_strategies.jdbc.machine_code.functions import MachineCode
-from tests.strategies.jdbc.machine_code import summing
+from ingest_ray.machine_code import stored_code
+from ingest_ray.machine_code.compiled_object import Source, compile_object
+from ingest_ray.machine_code.elf_image import ElfImage, UnknownObject
+from ingest_ray.machine_code.functions import MachineCode
+from tests.machine_code import summing
 
 USE = """
 import sys
 import numpy as np
-from tests.strategies.jdbc.machine_code import summing
+from tests.machine_code import summing
 assert summing.total(np.ones((2, 2), np.int64), np.zeros(9, np.uint8), 1) == 13
 print("numba" in sys.modules, "llvmlite" in sys.modules)
 """

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ingest_strategies.jdbc.machine_code.compiled_object import Source, compile_object
-from ingest_strategies.jdbc.machine_code.elf_image import ElfImage, UnknownObject
+from ingest_ray.machine_code.compiled_object import Source, compile_object
+from ingest_ray.machine_code.elf_image import ElfImage, UnknownObject
 
 log = logging.getLogger(__name__)
 
