@@ -41,6 +41,11 @@ def is_encoded(kind: pa.DataType) -> bool:
     )
 
 
+def load_encoder() -> None:
+    """Before a transaction: where no process has compiled the machine code yet, that takes seconds."""
+    kernel.code.address(kernel.place_rows.python.__name__)
+
+
 @dataclass
 class _Column:
     """One column of a batch: what its values take beside their length, and how a block of them is written."""

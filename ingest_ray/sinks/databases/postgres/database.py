@@ -270,7 +270,9 @@ class PostgresDatabase(StandardSqlDatabase):
         from pg8000.exceptions import Error
 
         from ingest_ray.connections.postgres_wire import PostgresWire, WireError
+        from ingest_ray.sinks.databases.postgres.copy_encoder import load_encoder
 
+        load_encoder()
         while (wire := self._wires.take()) is not None:  # one that was lost fails here, before anything was changed
             with suppress(WireError, OSError):
                 return _begin_wire(wire)
