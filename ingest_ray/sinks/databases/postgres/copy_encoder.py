@@ -43,7 +43,7 @@ def is_encoded(kind: pa.DataType) -> bool:
 
 def load_encoder() -> None:
     """Before a transaction: where no process has compiled the machine code yet, that takes seconds."""
-    kernel.code.address(kernel.place_rows.python.__name__)
+    kernel.code.address(kernel.lay_out_rows.python.__name__)
 
 
 @dataclass
@@ -67,28 +67,28 @@ class CopyEncoder:
         self._constants = np.frombuffer(_encoded_fields(constants), np.uint8) if constants else _NONE[:0]
         self._out: Octets = np.empty(BLOCK_BYTES, np.uint8)
         self._at, self._sizes = np.empty(BLOCK_ROWS, np.int64), np.empty(BLOCK_ROWS, np.int64)
-        self._placed = np.zeros(2, np.int64)
+        self._fitted = np.zeros(2, np.int64)
 
     def blocks(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
         """Each is valid until the next one. Raises `ValueOutOfRange`."""
         columns = [_column(array) for array in batch.columns]
         first = 0
         while first < batch.num_rows:
-            rows = self._place(columns, first, min(BLOCK_ROWS, batch.num_rows - first))
+            rows = self._fit(columns, first, min(BLOCK_ROWS, batch.num_rows - first))
             if not rows:
-                self._out = np.empty(int(self._placed[kernel.NEED]), np.uint8)
+                self._out = np.empty(int(self._fitted[kernel.NEED]), np.uint8)
                 continue
             for column, field in zip(columns, batch.schema, strict=True):
                 if column.write(self._out, self._at, first, rows):
                     raise ValueOutOfRange(f"column '{field.name}' has a value that is no {field.type} of PostgreSQL")
             if len(self._constants):
                 kernel.write_constants(self._out, self._at, self._constants, rows)
-            yield self._out.data[: int(self._placed[kernel.NEED])]
+            yield self._out.data[: int(self._fitted[kernel.NEED])]
             first += rows
             if len(self._out) > BLOCK_BYTES:
                 self._out = np.empty(BLOCK_BYTES, np.uint8)
 
-    def _place(self, columns: Sequence[_Column], first: int, rows: int) -> int:
+    def _fit(self, columns: Sequence[_Column], first: int, rows: int) -> int:
         """How many rows have a place in the block."""
         fixed = 2 + 4 * len(columns) + len(self._constants)
         self._sizes[:rows] = 0
@@ -100,8 +100,8 @@ class CopyEncoder:
                 kernel.add_widths(self._sizes, column.valid, column.offset + first, rows, column.width)
             else:
                 fixed += column.width
-        kernel.place_rows(self._out, self._at, self._sizes, rows, fixed, self._fields, self._placed)
-        return int(self._placed[kernel.ROWS])
+        kernel.lay_out_rows(self._out, self._at, self._sizes, rows, fixed, self._fields, self._fitted)
+        return int(self._fitted[kernel.ROWS])
 
 
 def _encoded_fields(constants: Sequence[tuple[pa.Field, pa.Scalar]]) -> bytes:

@@ -11,10 +11,8 @@ import numpy as np
 
 from ingest_ray.machine_code.functions import MachineCode
 
-ROWS, NEED = (
-    0,
-    1,
-)  # the items of `placed`: the rows that have a place; the bytes of them, or of the first one that has none
+# The items of `fitted`: the rows that have room; the bytes of them, or of the first one that has none.
+ROWS, NEED = 0, 1
 FOUR_DIGITS = 10_000
 LEAST = np.int64(-(2**63))  # of the server's times this one, and the least of its dates, is -infinity
 
@@ -61,21 +59,21 @@ def add_lengths(sizes, offsets, first, valid, has_nulls, bit, rows):  # type: ig
 
 
 @code.exported("int64(uint8[::1], int64[::1], int64[::1], int64, int64, int64, int64[::1])")
-def place_rows(out, at, sizes, rows, fixed_bytes, fields, placed):  # type: ignore[no-untyped-def]
+def lay_out_rows(out, at, sizes, rows, fixed_bytes, fields, fitted):  # type: ignore[no-untyped-def]
     """As many rows as `out` has room for; each with its count of fields."""
     position = np.int64(0)
-    placed[ROWS] = rows
+    fitted[ROWS] = rows
     for row in range(rows):
         after = position + fixed_bytes + sizes[row]
         if after > out.shape[0]:
-            placed[ROWS] = row
+            fitted[ROWS] = row
             if row == 0:
                 position = after
             break
         put_two(out, position, fields)
         at[row] = position + 2
         position = after
-    placed[NEED] = position
+    fitted[NEED] = position
     return 0
 
 

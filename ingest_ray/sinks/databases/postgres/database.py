@@ -269,7 +269,7 @@ class PostgresDatabase(StandardSqlDatabase):
             return None
         from pg8000.exceptions import Error
 
-        from ingest_ray.connections.postgres_wire import PostgresWire, WireError
+        from ingest_ray.connections.copy_wire import CopyWire, WireError
         from ingest_ray.sinks.databases.postgres.copy_encoder import load_encoder
 
         load_encoder()
@@ -278,7 +278,7 @@ class PostgresDatabase(StandardSqlDatabase):
                 return _begin_wire(wire)
             wire.close_socket()
         try:
-            return _begin_wire(PostgresWire(**login))
+            return _begin_wire(CopyWire(**login))
         except (Error, WireError, OSError) as error:  # the driver connects, or its error says why not
             log.debug("connecting through libpq: %s", type(error).__name__)
             return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_ray.connections.postgres_wire import PostgresWire, WireError
+from ingest_ray.connections.copy_wire import CopyWire, WireError
 from ingest_ray.sdk.errors import CommitUnknown, IngestError, RowsRejected, SinkUnavailable
 from ingest_ray.sdk.statement_spans import DatabasePeer
 from ingest_ray.sinks.databases.postgres.copy_encoder import HEADER, TRAILER, CopyEncoder, ValueOutOfRange
@@ -19,7 +19,7 @@ from ingest_ray.sinks.databases.postgres.errors import error_of
 class WireSession:
     """Raises only errors of `ingest_ray.sdk.errors`, and those of the rows that it is given."""
 
-    def __init__(self, wire: PostgresWire, shown_url: str, peer: DatabasePeer) -> None:
+    def __init__(self, wire: CopyWire, shown_url: str, peer: DatabasePeer) -> None:
         self._wire = wire
         self._shown_url = shown_url
         self._peer = peer

@@ -166,7 +166,7 @@ class CopySession(PostgresSession):
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        from ingest_ray.connections.postgres_wire import WireError
+        from ingest_ray.connections.copy_wire import WireError
         from ingest_strategies.jdbc.postgres.copy_rows import MalformedCopy
 
         if self._wire is None:  # not connected yet: another session may succeed

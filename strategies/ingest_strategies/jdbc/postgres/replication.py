@@ -7,7 +7,7 @@ from typing import Any
 
 from pg8000.exceptions import Error
 
-from ingest_ray.connections.postgres_wire import PostgresWire, WireError
+from ingest_ray.connections.copy_wire import CopyWire, WireError
 from ingest_ray.sdk.errors import SourceDenied
 from ingest_strategies.jdbc.postgres.copy_session import login_of
 from ingest_strategies.jdbc.postgres.session import PostgresSession
@@ -22,7 +22,7 @@ def run_replication_command(session: PostgresSession, command: str) -> list[tupl
     """
     config, reach, fault = session.login
     try:
-        wire = PostgresWire(**login_of(config, reach), replication="database")
+        wire = CopyWire(**login_of(config, reach), replication="database")
     except (Error, OSError) as error:
         text = error.args[0].get("M", "") if error.args and isinstance(error.args[0], dict) else str(error)
         raise SourceDenied(f"no replication connection: {without_secrets(text, config.secrets)}") from None

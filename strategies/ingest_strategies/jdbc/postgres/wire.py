@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from ingest_ray.connections.postgres_wire import PostgresWire, WireError, described_types, error_fields
+from ingest_ray.connections.copy_wire import CopyWire, WireError, described_types, error_fields
 from ingest_strategies.jdbc.postgres.copy_rows import CopyRows, MalformedCopy, copied_type
 
 
@@ -13,7 +13,7 @@ class UnknownColumnType(Exception):
     """A column of a query has a type that the decoder does not know."""
 
 
-class ReadingWire(PostgresWire):
+class ReadingWire(CopyWire):
     def copy(self, sql: str, page_bytes: int) -> Iterator[pa.RecordBatch]:
         """The rows of a query, as ADBC makes them, but for numerics with a precision, which are decimals.
 

@@ -30,7 +30,7 @@ class WireError(Exception):
         self.state = fields.get("C", "")
 
 
-class PostgresWire:
+class CopyWire:
     def __init__(self, **login: Any) -> None:
         """`login`: the arguments of pg8000's connection. Raises its errors, and `OSError`."""
         self._login = login
