@@ -62,11 +62,13 @@ def readers_of(kv: KV, unit_key: str) -> list[LogReader]:
 
 
 class LogRounds:
-    """Counts the rounds of a run: it reads as far as the log reached when the first round after the load was planned."""
+    """The rounds of a run, which reads as far as the log reached when the first round after the load was planned. How much one round reads is
+    not known before: it may end where a part ends that another unit has read."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._left: int | None = None
+        self._end: int | None = None
+        self._upper: int | None = None
 
     def has_more(self, result: AttemptResult) -> bool:
         plan_summary = self._context.reporter.plan_summary
@@ -76,17 +78,22 @@ class LogRounds:
             return False
         if plan_summary.is_load:
             return True
-        if self._left is None:
-            self._left = plan_summary.more_rounds
-        self._left -= 1
-        return self._left >= 0 or self._follows()
+        return self._goes_on(plan_summary.log_end, plan_summary.log_upper) or self._follows()
+
+    def _goes_on(self, end: int | None, upper: int | None) -> bool:
+        """Not where a round read nothing, or another server's log."""
+        before, self._upper = self._upper, upper
+        self._end = end if self._end is None else self._end
+        if upper is None or self._end is None:
+            return False
+        return upper < self._end and (before is None or before < upper)
 
     def _follows(self) -> bool:
         """Waits for the next round of a run that follows the log; False where it ends."""
         pause_s = self._context.order.follow_s
         if pause_s is None:
             return False
-        self._left = None
+        self._end = self._upper = None
         self._context.reporter.report("planning")
         deadline = time.monotonic() + pause_s
         while time.monotonic() < deadline and not self._context.is_stopping():

@@ -41,8 +41,9 @@ class PlanSummary(Model):
     horizon: Horizon | None = None
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     scopes: tuple[Scope, ...] = ()
-    more_rounds: int = 0
-    """Of a log: how many more plans like this one follow until its end."""
+    log_end: int | None = None
+    log_upper: int | None = None
+    """Of a log: where it ends now, and up to where this plan reads it; see `Probe`."""
     unchanged_until: dict[str, Position] = Field(default_factory=dict)
     """Of a log: segments without a change up to a position."""
     history: LogHistory | None = None
@@ -125,7 +126,8 @@ class Planner:
             horizon=self._probe.horizon,
             facts=dict(self._probe.facts),
             scopes=tuple(scopes),
-            more_rounds=self._probe.more_rounds,
+            log_end=self._probe.log_end,
+            log_upper=self._probe.log_upper,
             unchanged_until=dict(self._probe.unchanged_until or {}),
             history=self._probe.history,
         )

@@ -47,8 +47,10 @@ class Probe:
     live: Any = None
     check_connection: Callable[[], None] | None = None
     """Raises the source's error where the connection that holds the snapshot is lost."""
-    more_rounds: int = 0
-    """Of a log: how many more plans like this one follow until its end."""
+    log_end: int | None = None
+    """Of a log: a number of the place where it ends now; such numbers grow along it."""
+    log_upper: int | None = None
+    """Of the place up to which this plan reads it."""
     unchanged_until: Mapping[str, Position] | None = None
     """Of a log: segments without a change up to a position, to which their watermarks may be moved without a commit."""
     history: LogHistory | None = None

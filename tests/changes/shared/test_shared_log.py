@@ -94,6 +94,21 @@ def test_one_slot_and_one_publication_are_read_once_for_all_units(
             assert_equal(world)
 
 
+def test_a_run_ends_at_the_end_of_the_log_also_where_its_rounds_are_shorter_parts_of_another_unit(
+    tmp_path: Path, pg: Postgres
+) -> None:
+    with worlds(tmp_path, pg, ("a", "b"), target_slice_bytes=SLICE_BYTES) as units:
+        first, second = units
+        run_until_shared(pg, units)
+        text = "(SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 250))"
+        for number in range(10, 18):
+            for at in range(3):  # 8 KiB each; a round has 128
+                pg.run(f"INSERT INTO b VALUES ({10 * number + at}, {text})")
+            first.run()
+        second.run()
+        assert_equal(second)
+
+
 @contextmanager
 def as_before(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each unit has a slot and a publication of its own, of one name."""

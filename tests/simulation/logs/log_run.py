@@ -87,7 +87,8 @@ class LogRun(SimulatedRun):
         self._context.reporter.plan_summary = PlanSummary(
             strategy="log",
             scopes=tuple(planned),
-            more_rounds=probe.more_rounds,
+            log_end=probe.log_end,
+            log_upper=probe.log_upper,
             unchanged_until=until,
             history=probe.history,
         )

@@ -74,6 +74,8 @@ class ReplicationSlot:
     is_new: bool = False
     """It is being made, and has no position yet."""
     maker: Process | None = None
+    waits_for: "list[LogTransaction]" = field(default_factory=list)
+    """Those that ran when its making began: it has a position when they have ended, also if its maker died before."""
 
 
 class LogTable(SourceTable):

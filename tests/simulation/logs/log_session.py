@@ -73,6 +73,8 @@ class LogSession:
             raise SourceUnavailable("the server was restarted")
 
     def _answer(self, sql: str) -> list[tuple[Any, ...]]:
+        for slot in self.table.slots.values():
+            self._end_making(slot)
         if "pg_control_system" in sql:
             history = ("simulated", self.table.timeline, lsn_text(self.table.end))
             numbers = json.dumps({name: at + 1 for at, (name, _, _) in enumerate(COLUMNS)})
@@ -97,7 +99,7 @@ class LogSession:
             self.table.move_slot(name, lsn_number(to))
             return [(to,)]
         if "pg_drop_replication_slot" in sql:
-            if (found := self.table.slots.get(_texts(sql)[0])) is not None and found.is_new and self._makes(found):
+            if (found := self.table.slots.get(_texts(sql)[0])) is not None and found.is_new:
                 raise SourceUnavailable("the replication slot is active")
             return [("",)] if self.table.slots.pop(_texts(sql)[0], None) is not None else []
         if named := re.findall(r"FROM pg_replication_slots .*slot_name IN \((.*)\)", sql, re.DOTALL):
@@ -141,18 +143,24 @@ class LogSession:
             raise SourceUnavailable(f"replication slot '{name}' does not exist, or cannot be read")
 
     def _makes(self, slot: ReplicationSlot) -> bool:
-        """A backend goes on for a process that died, until it has made the slot."""
         return slot.maker is not None and slot.maker.is_alive
+
+    def _has_ended(self, transactions: list[LogTransaction]) -> bool:
+        return all(some.lsn is not None or some not in self.table.running for some in transactions)
+
+    def _end_making(self, slot: ReplicationSlot) -> None:
+        """The backend of a process that died goes on until it has made the slot."""
+        if slot.is_new and not self._makes(slot) and self._has_ended(slot.waits_for):
+            slot.confirmed = slot.flushed = self.table.end
+            slot.is_new = False
 
     def _make_slot(self, name: str) -> list[tuple[Any, ...]]:
         if name in self.table.slots:
             raise SourceUnavailable(f"replication slot '{name}' already exists")
         slot = self.table.make_slot(name)
         slot.maker = self.scheduler.current_process()
-        running = [some for some in self.table.running if some.lsn is None]
-        self.scheduler.wait_for(
-            lambda: all(some.lsn is not None or some not in self.table.running for some in running), 60
-        )
+        slot.waits_for = [some for some in self.table.running if some.lsn is None]
+        self.scheduler.wait_for(lambda: self._has_ended(slot.waits_for), 60)
         if self.table.slots.get(name) is not slot:
             raise SourceUnavailable("the server was restarted")
         slot.confirmed = slot.flushed = self.table.end

@@ -155,7 +155,6 @@ class MysqlLog:
                 found = LogProbe(lower, LogPosition.parse(unfinished.target.upper), True, lag_bytes)
             else:
                 found = look_ahead(table, lower)
-        left = bytes_between(table.files, found.upper, table.end)
         is_unchanged = not found.has_changes and found.upper != lower
         return Probe(
             strategy=self._dialect.template,
@@ -163,7 +162,8 @@ class MysqlLog:
             horizon=Horizon(value=found.upper.position, method="end of the log", note=f"the log ends at {table.end}"),
             facts={**facts, "lag_bytes": lag_bytes},
             live=found,
-            more_rounds=-(-left // table.round_bytes),
+            log_end=table.end.number,
+            log_upper=found.upper.number,
             unchanged_until={SEGMENT: found.upper.position} if is_unchanged else None,
         )
 

@@ -223,8 +223,8 @@ class PostgresLog:
             found = find_unit_slot(session, spec)
             current = require_same(session, spec, state, lower, found.publication, version)
             slot = found.require(lower)
-            end, round_bytes = max(slot.end, lower), ROUND_SLICES * spec.policy.target_slice_bytes
-            upper = min(end, lower + round_bytes)
+            end = max(slot.end, lower)
+            upper = min(end, lower + ROUND_SLICES * spec.policy.target_slice_bytes)
             if unfinished is not None and not is_kept(unfinished, current, end):
                 unfinished = None
             has_any = looks_up = unfinished is not None
@@ -252,7 +252,8 @@ class PostgresLog:
             horizon=Horizon(value=position_of(upper), method="end of the log", note=f"the log ends at {lsn_text(end)}"),
             facts=facts,
             live=LogProbe(lower, upper, has_any, end, current, version),
-            more_rounds=-(-max(0, end - upper) // round_bytes),
+            log_end=end,
+            log_upper=upper,
             unchanged_until=None if has_any or upper == lower else {SEGMENT: position_of(upper)},
             history=history,
         )
