@@ -218,6 +218,39 @@ def test_other_replica_identities_are_applied(
         assert_equal(world)
 
 
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("identity", ["DEFAULT", "FULL"])
+def test_rows_swap_their_keys_in_one_transaction(
+    identity: str, code: int, tmp_path: Path, pg: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, code)
+    pg.run("CREATE TABLE t (id int PRIMARY KEY, name text, big text)")
+    pg.run(f"ALTER TABLE t ALTER big SET STORAGE EXTERNAL; ALTER TABLE t REPLICA IDENTITY {identity}")
+    pg.run("INSERT INTO t SELECT i, 'n' || i, repeat(i::text, 5000) FROM generate_series(1, 4) i")
+    with log_world(tmp_path, pg) as world:
+        world.run()
+        pg.run("BEGIN; UPDATE t SET id = -1 WHERE id = 1; UPDATE t SET id = 1 WHERE id = 2")
+        pg.run("UPDATE t SET id = 2 WHERE id = -1; COMMIT")
+        world.run()
+        assert_equal(world)
+        pg.run("BEGIN; UPDATE t SET id = -id; UPDATE t SET id = 5 + id; COMMIT")
+        world.run()
+        assert_equal(world)
+
+
+def test_a_key_that_is_checked_at_the_end_of_a_transaction_is_refused(tmp_path: Path, pg: Postgres) -> None:
+    """Two rows have one key within it: an update of one of them cannot be told from that of the other."""
+    pg.run("CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, name text)")
+    pg.run("ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    with log_world(tmp_path, pg, policy={"primary_key": ("id",)}) as world:
+        with pytest.raises(ModeUnsupported, match="the key id of table 't' is deferrable"):
+            preview_plan(world.order())
+        assert code_of(attempt(world)) == "E_INGESTION_MODE_UNSUPPORTED"
+        pg.run("CREATE UNIQUE INDEX u ON t (id)")
+        world.run()
+        assert_equal(world)
+
+
 def test_a_table_without_an_identity_is_refused_before_it_is_published(tmp_path: Path, pg: Postgres) -> None:
     pg.run("CREATE TABLE t (id int, name text)")
     with log_world(tmp_path, pg, policy={"write": "append"}) as world:

@@ -192,7 +192,7 @@ _CONSTANT: dict[str, list[tuple[Any, ...]]] = {
     "FROM pg_publication": [(True, True, True, "", "")],
     "attgenerated": [],
     "format_type(a.atttypid": [("id", "bigint"), ("at", "bigint"), ("big", "text")],
-    "relreplident": [("t", "d", "p", "id")],
+    "relreplident": [("t", "d", "p", "id", False)],
     "relrowsecurity": [],
     "::regclass::oid": [(OID,)],
     "SELECT 1": [(1,)],

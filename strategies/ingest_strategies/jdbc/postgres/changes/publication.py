@@ -18,14 +18,18 @@ from ingest_strategies.jdbc.postgres.config import PostgresConfig
 from ingest_strategies.jdbc.postgres.session import postgres_session
 from ingest_strategies.jdbc.standard_sql import StandardSql, quoted, quoted_text
 
-# The table and, of a partitioned one, its leaves, of which each has an identity of its own.
+# The table and, of a partitioned one, its leaves, of which each has an identity of its own; and whether the unit's key is unique only at
+# the end of a transaction.
 _IDENTITY = """
 WITH RECURSIVE family(oid) AS (
   SELECT {table}::regclass::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN family f ON i.inhparent = f.oid)
 SELECT c.relname::text, c.relreplident::text, c.relpersistence::text,
   coalesce((SELECT string_agg(a.attname::text, chr(10)) FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid
     AND a.attnum = ANY (x.indkey::int2[]) WHERE x.indrelid = c.oid
-    AND CASE c.relreplident WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident ELSE false END), '')
+    AND CASE c.relreplident WHEN 'd' THEN x.indisprimary WHEN 'i' THEN x.indisreplident ELSE false END), ''),
+  coalesce((SELECT bool_and(NOT x.indimmediate) FROM pg_index x WHERE x.indrelid = c.oid AND x.indisunique AND x.indpred IS NULL
+    AND ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[]))
+      <@ ARRAY[{key}]::text[]), false)
 FROM pg_class c JOIN family f ON f.oid = c.oid WHERE c.relkind = 'r'"""
 
 _PUBLICATION = """
@@ -71,7 +75,10 @@ def check_identity(session: Session, spec: UnitSpec) -> str:
             source would refuse its own updates.
     """
     kinds = set()
-    for name, kind, persistence, columns in session.rows(_IDENTITY.format(table=table_literal(spec))):
+    listed = ", ".join(map(quoted_text, spec.key))
+    for name, kind, persistence, columns, is_deferrable in session.rows(
+        _IDENTITY.format(table=table_literal(spec), key=listed)
+    ):
         kinds.add(kind)
         key = set(columns.split("\n")) if columns else set()
         if persistence != "p":
@@ -87,6 +94,12 @@ def check_identity(session: Session, spec: UnitSpec) -> str:
                 f"{spec.unit_id}: the log has {', '.join(sorted(key))} of the old rows of table '{name}', and the unit's key is"
                 f" {', '.join(spec.key)}",
                 hint="ALTER TABLE ... REPLICA IDENTITY FULL, or name those columns as policy.primary_key",
+            )
+        if is_deferrable and spec.write_mode.merges:
+            raise ModeUnsupported(
+                f"{spec.unit_id}: the key {', '.join(spec.key)} of table '{name}' is deferrable: within a transaction two rows may have"
+                " one key, and the log does not say which of them a change is of",
+                hint="a unique index that is checked at once, write: append, or another run mode",
             )
     return "; ".join(IDENTITIES[kind] for kind in sorted(kinds)) or "the table has no partition yet"
 
