@@ -343,6 +343,25 @@ def test_what_the_log_cannot_give_is_refused(tmp_path: Path, pg: Postgres) -> No
         world.policy, world.unit = {"primary_key": ("id",)}, "public.v"
         with pytest.raises(GateError, match="only tables"):
             preview_plan(world.order())
+        world.policy, world.unit = {}, "public.u"
+        pg.run("CREATE UNLOGGED TABLE u (id int PRIMARY KEY)")
+        with pytest.raises(GateError, match="table 'u' is unlogged"):
+            preview_plan(world.order())
+
+
+def test_a_table_that_was_moved_to_another_schema_is_not_read_any_more(tmp_path: Path, pg: Postgres) -> None:
+    pg.run(f"{CREATE}; CREATE SCHEMA other")
+    with log_world(tmp_path, pg) as world:
+        world.run()
+        order = world.order()
+        pg.run("INSERT INTO t VALUES (6, 'six'); ALTER TABLE t SET SCHEMA other; INSERT INTO other.t VALUES (7, 'x')")
+        before = world.rows()
+        failed = launch([order], lambda progress: None, lambda: False)[0]
+        assert failed.state is RunState.FAILED
+        assert world.rows() == before
+        pg.run("CREATE TABLE t (LIKE other.t INCLUDING ALL); INSERT INTO t VALUES (8, 'of another table')")
+        assert code_of(attempt(world)) == "E_LOG_GONE"
+        assert world.rows() == before
 
 
 def test_a_stored_generated_column_is_in_the_log(tmp_path: Path, pg: Postgres) -> None:
