@@ -3,7 +3,7 @@
     python -m bench.decoding --rows 1000000 --rounds 3
 
 Imports count only where they happen after the start: pg8000's, and the machine code's. PostgreSQL through ADBC (numerics decoded by Arrow's kernels) and decoded here; MariaDB's
-text cast by Arrow and parsed here. The first line of each round compiles machine code into an empty cache, the second loads it.
+text cast by Arrow, text parsed here, and the binary form of a prepared statement. The first line of each round compiles machine code into an empty cache, the second loads it.
 """
 
 import argparse
@@ -50,10 +50,10 @@ MARIA = {
 
 
 def load_machine_code(_: str) -> int:
-    from ingest_strategies.jdbc.mysql import packet_kernel, text_kernel
+    from ingest_strategies.jdbc.mysql import packet_kernel, value_kernel
     from ingest_strategies.jdbc.postgres import copy_kernel
 
-    for kernel in (copy_kernel, packet_kernel, text_kernel):
+    for kernel in (copy_kernel, packet_kernel, value_kernel):
         kernel.code.address(next(iter(kernel.code.functions)))
     return 0
 
@@ -107,6 +107,18 @@ def read_mariadb(url: str, *, is_parsed: bool) -> int:
     return rows
 
 
+def read_prepared_mariadb(url: str) -> int:
+    from ingest_strategies.jdbc.mysql.config import MysqlConfig
+    from ingest_strategies.jdbc.mysql.session import MysqlSession
+
+    session = MysqlSession(MysqlConfig(url=url), lambda message, _: SourceError(message))
+    names = ", ".join(name.removesuffix(" * 1e0") for name in MARIA)
+    batches = session.prepared_batches(f"SELECT {names} FROM lineitem", PAGE_BYTES, list(MARIA.values()))
+    if batches is None:
+        raise SystemExit("the server prepares no statement")
+    return sum(batch.num_rows for batch in batches)
+
+
 WAYS: dict[str, Callable[[str], int]] = {
     "machine code, compiled": load_machine_code,
     "machine code, loaded": load_machine_code,
@@ -114,6 +126,7 @@ WAYS: dict[str, Callable[[str], int]] = {
     "PostgreSQL decoded here": read_decoded_here,
     "MariaDB, text cast by Arrow": lambda url: read_mariadb(url, is_parsed=False),
     "MariaDB, parsed here": lambda url: read_mariadb(url, is_parsed=True),
+    "MariaDB, prepared statement": read_prepared_mariadb,
 }
 
 

@@ -2,7 +2,8 @@
 
 A packet is a length of three bytes, a number, and a payload; a payload of 0xffffff bytes goes on in the next packet
 (https://mariadb.com/kb/en/0-packet/). A row is one text with its length in front per column
-(https://mariadb.com/kb/en/resultset-row/).
+(https://mariadb.com/kb/en/resultset-row/). A row in binary form is a zero, a bit for each NULL, and the other values
+(https://mariadb.com/kb/en/resultset-row/#binary-resultset-row).
 """
 
 import numpy as np
@@ -17,6 +18,9 @@ AT, NEED, NUMBER, ROWS, BEGIN, STOP = 0, 1, 2, 3, 4, 5
 STATES = 6
 
 code = MachineCode(__name__)
+
+# The width of a value in binary form: a number of bytes, or where its length is written: as of a text, or in one byte.
+LIKE_TEXT, ONE_BYTE = 0, -1
 
 LONGEST_PACKET = 0xFFFFFF
 LONGEST_CELL = 2**31 - 1  # the largest offset of Arrow's binary type
@@ -84,12 +88,52 @@ def split_row(wire, position, stop, row, starts, lengths, sizes, nulls):  # type
     return position == stop
 
 
-@code.exported("int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1])")
-def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls):  # type: ignore[no-untyped-def]
+@code.inner
+def split_binary_row(wire, position, stop, row, starts, lengths, sizes, nulls, widths):  # type: ignore[no-untyped-def]
+    """The same for a row in binary form."""
+    columns = starts.shape[0]
+    bits = position + 1
+    if stop - position < 1 + (columns + 9) // 8 or wire[position] != 0:
+        return False
+    position = bits + (columns + 9) // 8
+    for column in range(columns):
+        if wire[bits + ((column + 2) >> 3)] >> ((column + 2) & 7) & 1:
+            starts[column, row], lengths[column, row] = position, -1
+            nulls[column] += 1
+            continue
+        length = widths[column]
+        if length <= 0:
+            if position >= stop:
+                return False
+            is_short = length == ONE_BYTE
+            length = np.int64(wire[position])
+            position += 1
+            if length > 0xFA and not is_short:
+                width = length - 0xFA if length < 0xFE else 8
+                if length == 0xFB or length == 0xFF or stop - position < width:
+                    return False
+                length = np.int64(0)
+                for index in range(width):
+                    length |= np.int64(wire[position + index]) << (8 * index)
+                position += width
+                if length < 0 or length > LONGEST_CELL:
+                    return False
+        if length > stop - position:
+            return False
+        starts[column, row], lengths[column, row] = position, length
+        sizes[column] += length
+        position += length
+    return position == stop
+
+
+@code.exported(
+    "int64(uint8[::1], int64, int64, int64[::1], int64[:, ::1], int32[:, ::1], int64[::1], int64[::1], int64[::1])"
+)
+def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls, widths):  # type: ignore[no-untyped-def]
     """Takes whole rows out of `wire[:end]`, until it returns one of the constants above.
 
     `starts` and `lengths` (-1: NULL) of every value, column by column; `sizes` and `nulls` per column. A batch of more than one row
-    takes at most `budget` bytes as Arrow. A row of several packets is joined in place.
+    takes at most `budget` bytes as Arrow. A row of several packets is joined in place. `widths` per column where rows are in binary form.
     """
     columns, most = starts.shape
     first = state[AT] if state[ROWS] == 0 else starts[0, 0]
@@ -108,7 +152,13 @@ def split_rows(wire, end, budget, state, starts, lengths, sizes, nulls):  # type
         if payload >= LONGEST_PACKET:
             remove_headers(wire, position, stop)
         is_last = payload and (wire[position] == 0xFF or (wire[position] == 0xFE and payload < 9))
-        if not is_last and not split_row(wire, position, stop, rows, starts, lengths, sizes, nulls):
+        if is_last:
+            is_row = True
+        elif widths.size:
+            is_row = split_binary_row(wire, position, stop, rows, starts, lengths, sizes, nulls, widths)
+        else:
+            is_row = split_row(wire, position, stop, rows, starts, lengths, sizes, nulls)
+        if not is_row:
             return MALFORMED
         state[AT], state[NUMBER] = after, number
         if is_last:

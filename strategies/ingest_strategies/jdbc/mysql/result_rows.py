@@ -1,5 +1,7 @@
 """Reads the rows of a result from a PyMySQL connection in bulk, a batch of columns at a time: text as binary, or the types that are asked for.
 
+The rows are those of a statement's text, or those of a prepared statement, in binary form.
+
 PyMySQL has read the columns before, and its buffered reader already holds the first bytes of the rows. They are taken from it; the
 rest comes from the stream below, so that the reader is empty when PyMySQL reads again. (Its `readinto1` waits for more than it holds.)
 """
@@ -15,7 +17,8 @@ from pymysql.constants import CR
 from pymysql.protocol import MysqlPacket
 
 from ingest_strategies.jdbc.mysql import packet_kernel as kernel
-from ingest_strategies.jdbc.mysql.typed_columns import parsed_column
+from ingest_strategies.jdbc.mysql.binary_columns import BinaryColumn, column_as_text, read_column
+from ingest_strategies.jdbc.mysql.typed_columns import Cells, parsed_column
 from ingest_strategies.jdbc.values.wire_text import parse_text
 
 MAX_ROWS = 65_536
@@ -30,7 +33,17 @@ Octets = npt.NDArray[np.uint8]
 class MysqlRows:
     """`result` is unbuffered, and none of its rows was read. Errors are those that PyMySQL raises."""
 
-    def __init__(self, connection: Any, result: Any, page_bytes: int, types: Sequence[pa.DataType] = ()) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        result: Any,
+        page_bytes: int,
+        types: Sequence[pa.DataType] = (),
+        forms: Sequence[BinaryColumn] = (),
+    ) -> None:
+        """`forms`: of each column, where the rows are in binary form."""
+        self._forms = forms
+        self._widths = np.array([form.width for form in forms], np.int64)
         self._connection = connection
         self._result = result
         self._types = types
@@ -83,6 +96,7 @@ class MysqlRows:
             self._lengths,
             self._sizes,
             self._nulls,
+            self._widths,
         )
         return status
 
@@ -127,11 +141,22 @@ class MysqlRows:
 
     def _typed_column(self, index: int, rows: int, target: pa.DataType) -> pa.Array:
         """Raises `ValueError` where a value is not of the type."""
-        cells = (self._wire, self._starts[index, :rows], self._lengths[index, :rows])
-        parsed = parsed_column(cells, target, int(self._nulls[index]))
-        return parsed if parsed is not None else parse_text(self._column(index, rows), target)
+        cells, nulls = self._cells(index, rows), int(self._nulls[index])
+        if self._forms and self._forms[index].width != kernel.LIKE_TEXT:
+            column = read_column(cells, self._forms[index], nulls)
+            return column if column.type == target else column.cast(target)
+        parsed = parsed_column(cells, target, nulls)
+        return parsed if parsed is not None else parse_text(self._gathered(index, rows), target)
 
     def _column(self, index: int, rows: int) -> pa.Array:
+        if self._forms and self._forms[index].width != kernel.LIKE_TEXT:
+            return column_as_text(self._cells(index, rows), self._forms[index], int(self._nulls[index]))
+        return self._gathered(index, rows)
+
+    def _cells(self, index: int, rows: int) -> Cells:
+        return self._wire, self._starts[index, :rows], self._lengths[index, :rows]
+
+    def _gathered(self, index: int, rows: int) -> pa.Array:
         nulls = int(self._nulls[index])
         offsets = pa.allocate_buffer(4 * (rows + 1))
         filled = pa.allocate_buffer(int(self._sizes[index]))

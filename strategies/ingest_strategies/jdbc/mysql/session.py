@@ -105,6 +105,48 @@ class MysqlSession(DriverSession):
             span.end()
             self._end(cursor)
 
+    def prepared_batches(
+        self, sql: str, page_bytes: int, types: Sequence[pa.DataType]
+    ) -> Iterator[pa.RecordBatch] | None:
+        """The same by a prepared statement. None, and nothing was read: it cannot be prepared, or a column is sent in another form
+        than its type has."""
+        from ingest_strategies.jdbc.mysql.binary_columns import binary_columns
+        from ingest_strategies.jdbc.mysql.prepared_statement import prepare
+
+        with self._translate_errors():
+            statement = prepare(self._connection, f"{MARK} {sql}")
+            if statement is None:
+                return None
+            if statement.parameters or binary_columns(statement.fields, types) is None:
+                statement.close()
+                return None
+        return self._executed_batches(statement, sql, page_bytes, types)
+
+    def _executed_batches(
+        self, statement: Any, sql: str, page_bytes: int, types: Sequence[pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        from ingest_strategies.jdbc.mysql.binary_columns import binary_columns
+        from ingest_strategies.jdbc.mysql.result_rows import MysqlRows
+
+        span, row_count, result = self._peer.begin(sql), 0, None
+        try:
+            with self._translate_errors():
+                result = statement.execute()
+                forms = binary_columns(result.fields, types)
+                if forms is None:
+                    raise pymysql.InternalError("the columns changed after the statement was prepared")
+                for batch in MysqlRows(self._connection, result, page_bytes, types, forms).batches():
+                    row_count += batch.num_rows
+                    yield batch
+                statement.close()
+        except IngestError as error:
+            span.fail(error.code)
+            raise
+        finally:
+            span.set({"db.response.returned_rows": row_count})
+            span.end()
+            self._drop_unfinished(result)
+
     @contextmanager
     def giving_way(self, schema: str, table: str) -> Iterator[None]:
         """Raises `SourceLocked` where what is read within was ended because another session waited to change the table."""
@@ -136,13 +178,15 @@ class MysqlSession(DriverSession):
             session.close()
 
     def _end(self, cursor: Any) -> None:
+        self._drop_unfinished(cursor._result)
+        close_quietly(cursor)
+
+    def _drop_unfinished(self, result: Any) -> None:
         """An unfinished result is not read to its end: the connection is dropped instead."""
-        result = cursor._result
         if result is not None and result.unbuffered_active:
             result.unbuffered_active = False
             self._is_dropped = True
             self._connection._force_close()
-        close_quietly(cursor)
 
     def close(self) -> None:
         if not self._is_dropped:

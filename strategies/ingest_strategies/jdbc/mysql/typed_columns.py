@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ingest_strategies.jdbc.mysql import text_kernel as kernel
+from ingest_strategies.jdbc.mysql import value_kernel as kernel
 
 WIDEST = 18  # digits of a decimal that an int64 holds
 

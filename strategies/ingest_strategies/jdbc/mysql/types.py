@@ -63,6 +63,13 @@ def carrier_of(name: str, type_text: str, charset: str | None, *, is_json: bool 
     return refused(f"type '{name}' is not known: select it as text in a view")
 
 
+def prepared_form(name: str, carrier: ColumnCarrier) -> str:
+    """How a column is selected where values travel in binary form: floats in all their bits, spans of time as their text."""
+    if name in ("float", "double"):
+        return "{0}"
+    return "CAST({0} AS CHAR)" if name == "time" else carrier.select
+
+
 def second_spelling(name: str, collation: str | None) -> str | None:
     """Why two values of a column can be equal for the server and differ as they travel; None where they cannot.
 

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymysql.connections import MySQLResult
 
+from ingest_strategies.jdbc.mysql.binary_columns import BinaryColumn
 from ingest_strategies.jdbc.mysql.result_rows import MysqlRows
 from tests.searches import examples
 
@@ -96,6 +97,7 @@ class Reading:
         held: bool = False,
         error: Exception | None = None,
         types: Sequence[pa.DataType] = (),
+        forms: Sequence[BinaryColumn] = (),
     ) -> None:
         self.connection: Any = pymysql.Connection(defer_connect=True)
         self.connection._rfile = io.BufferedReader(Pieces(sent, random.Random(seed), most, error))
@@ -105,7 +107,7 @@ class Reading:
         self.result: Any = MySQLResult(self.connection)
         self.result.field_count = columns
         self.result.unbuffered_active = True
-        self._rows = MysqlRows(self.connection, self.result, page_bytes, types)
+        self._rows = MysqlRows(self.connection, self.result, page_bytes, types, forms)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         try:

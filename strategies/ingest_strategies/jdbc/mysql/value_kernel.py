@@ -1,4 +1,4 @@
-"""Parses the texts of a column's values as a MySQL server writes them, in machine code.
+"""Parses a column's values as a MySQL server writes them, as text and in binary form, in machine code.
 
 Each function returns 1, or 0 where a value is written in another way, or is too large for the form that is made here: another conversion
 decides on it then. `valid` has the validity bits of a column with NULLs, as zeros; else it is empty.
@@ -27,14 +27,13 @@ def digits_at(wire, at, count):  # type: ignore[no-untyped-def]
 
 
 @code.inner
-def days_at(wire, at):  # type: ignore[no-untyped-def]
-    """The days from 1970-01-01 to a date of ten characters in the years 1 to 9999; -1,000,000 where it is none.
+def days_of(year, month, day):  # type: ignore[no-untyped-def]
+    """The days from 1970-01-01 to a day of the years 1 to 9999; -1,000,000 where it is none.
 
     Years begin in March here, so that the day that only leap years have is their last
     (https://howardhinnant.github.io/date_algorithms.html, `days_from_civil`).
     """
-    year, month, day = digits_at(wire, at, 4), digits_at(wire, at + 5, 2), digits_at(wire, at + 8, 2)
-    if wire[at + 4] != MINUS or wire[at + 7] != MINUS or year < 1 or month < 1 or month > 12 or day < 1:
+    if year < 1 or year > 9999 or month < 1 or month > 12 or day < 1:
         return np.int64(-1_000_000)
     is_leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     longest = 31 if month in (1, 3, 5, 7, 8, 10, 12) else 30
@@ -48,6 +47,14 @@ def days_at(wire, at):  # type: ignore[no-untyped-def]
     of_era = year - era * 400
     of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+@code.inner
+def days_at(wire, at):  # type: ignore[no-untyped-def]
+    """The days from 1970-01-01 to a date of ten characters in the years 1 to 9999; -1,000,000 where it is none."""
+    if wire[at + 4] != MINUS or wire[at + 7] != MINUS:
+        return np.int64(-1_000_000)
+    return days_of(digits_at(wire, at, 4), digits_at(wire, at + 5, 2), digits_at(wire, at + 8, 2))
 
 
 @code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, int64, int64[::1], uint8[::1])")
@@ -153,6 +160,83 @@ def parse_moments(wire, starts, lengths, values, valid):  # type: ignore[no-unty
             for _ in range(26 - length):
                 fraction *= 10
         values[row] = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + fraction
+        if valid.size:
+            valid[row >> 3] |= 1 << (row & 7)
+    return 1
+
+
+@code.inner
+def short_at(wire, at):  # type: ignore[no-untyped-def]
+    """Two bytes, the lowest first."""
+    first = np.uint64(at)
+    return np.int64(wire[first]) | np.int64(wire[first + np.uint64(1)]) << 8
+
+
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64, uint8[::1], uint8[::1])")
+def gather_fixed(wire, starts, lengths, width, values, valid):  # type: ignore[no-untyped-def]
+    """Values of `width` bytes, the lowest first, behind each other; zeros for NULL."""
+    for row in range(lengths.size):
+        into, source = np.uint64(row * width), np.uint64(starts[row])
+        if lengths[row] < 0:
+            for index in range(np.uint64(width)):
+                values[into + index] = 0
+            continue
+        if width == 8:
+            for index in range(np.uint64(8)):
+                values[into + index] = wire[source + index]
+        elif width == 4:
+            for index in range(np.uint64(4)):
+                values[into + index] = wire[source + index]
+        else:
+            for index in range(np.uint64(width)):
+                values[into + index] = wire[source + index]
+        if valid.size:
+            valid[row >> 3] |= 1 << (row & 7)
+    return 1
+
+
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int32[::1], uint8[::1])")
+def read_dates(wire, starts, lengths, values, valid):  # type: ignore[no-untyped-def]
+    """Days from 1970-01-01, of a year of two bytes, a month and a day; a date of no bytes has none of them."""
+    for row in range(lengths.size):
+        if lengths[row] == 4:
+            at = starts[row]
+            days = days_of(short_at(wire, at), np.int64(wire[at + 2]), np.int64(wire[at + 3]))
+            if days == -1_000_000:
+                return 0
+            values[row] = days
+            if valid.size:
+                valid[row >> 3] |= 1 << (row & 7)
+        elif lengths[row] == -1:
+            values[row] = 0
+        else:
+            return 0
+    return 1
+
+
+@code.exported("int64(uint8[::1], int64[::1], int32[::1], int64[::1], uint8[::1])")
+def read_moments(wire, starts, lengths, values, valid):  # type: ignore[no-untyped-def]
+    """Microseconds from 1970-01-01, of a date and, unless they are 0, hour, minute and second and a number of microseconds."""
+    for row in range(lengths.size):
+        length = np.int64(lengths[row])
+        if length == -1:
+            values[row] = 0
+            continue
+        if length != 4 and length != 7 and length != 11:
+            return 0
+        at = starts[row]
+        days = days_of(short_at(wire, at), np.int64(wire[at + 2]), np.int64(wire[at + 3]))
+        seconds, micros = np.int64(0), np.int64(0)
+        if length > 4:
+            hour, minute, second = np.int64(wire[at + 4]), np.int64(wire[at + 5]), np.int64(wire[at + 6])
+            if hour > 23 or minute > 59 or second > 59:
+                return 0
+            seconds = (hour * 60 + minute) * 60 + second
+        if length == 11:
+            micros = short_at(wire, at + 7) | short_at(wire, at + 9) << 16
+        if days == -1_000_000 or micros > 999_999:
+            return 0
+        values[row] = (days * 86_400 + seconds) * 1_000_000 + micros
         if valid.size:
             valid[row >> 3] |= 1 << (row & 7)
     return 1
