@@ -6,10 +6,11 @@ permits             the permit protocol, and the permits of one process; a clien
 errors              HTTP errors, below those of `ingest_ray.sdk.errors`
 responses           checks a response: status, login, content type
 proxies             which proxy a request goes through
-transport           connections: certificates and proxies; imports httpx
+request             the address, headers and body of a request: pure
+transport           connections: certificates, proxies and cookies; imports urllib3
 logins              the Authorization header: a fixed one, or a token that ends
 access_tokens       tokens of OAuth 2.0 clients, renewed once for all threads and processes
-token_endpoint      the requests to token endpoints; imports httpx
-client              requests, retries, bounded bodies; imports httpx
+token_endpoint      the requests to token endpoints; imports urllib3
+client              requests, retries, bounded bodies; imports urllib3
 timing              the clocks that waiting is measured with
 """

@@ -13,10 +13,10 @@ from functools import cached_property
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from urllib3 import BaseHTTPResponse, exceptions
 
 from ingest_ray import logs
 from ingest_ray.http import permits, rate_limit_headers
@@ -25,9 +25,10 @@ from ingest_ray.http.errors import BrokenAnswer, LoginPage, NoAnswer, Refused, S
 from ingest_ray.http.logins import Auth, Login
 from ingest_ray.http.permits import Lease, Permits
 from ingest_ray.http.rate_limit_headers import Signal
+from ingest_ray.http.request import Base, Params, Request
 from ingest_ray.http.request_spans import note_answer, request_span
 from ingest_ray.http.responses import Answer, Part, checked, is_login_refused, leads_to_login, part_of
-from ingest_ray.http.transport import Transport
+from ingest_ray.http.transport import Connections, Transport, give_back, received
 from ingest_ray.sdk import tracing
 from ingest_ray.sdk.errors import IngestError, SourceError, SourceUnavailable
 
@@ -35,8 +36,6 @@ __all__ = ["ONCE", "Auth", "Client", "Params", "Site", "Tries"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Params = Mapping[str, Any]
-"""Query parameters; a list repeats its parameter."""
 REST = "rest"
 """The endpoint class of all requests to a site that counts them together, as Data Center does per user."""
 
@@ -71,7 +70,7 @@ class Site:
     """What to say about a missing scope, for a method and a path below `base_url`."""
     endpoint_class: Callable[[str, str], str] = lambda method, path: REST
     """The class of a request, for a method and a path below `base_url`: requests of one class share a rate."""
-    points: Callable[[httpx.Request, str], int] = lambda request, endpoint_class: 1
+    points: Callable[[Request, str], int] = lambda request, endpoint_class: 1
     """What a request may cost of a quota, at most."""
     objects: Callable[[str, bytes], int] = lambda endpoint_class, body: 0
     """The points of the objects in an answer."""
@@ -89,18 +88,6 @@ class Site:
         return f"{tenant}@{account}"
 
 
-def shown(request: httpx.Request) -> str:
-    """For errors: without what may be secret. (`URL.copy_with` would parse the address again, for each request.)"""
-    url = request.url
-    return (
-        f"{request.method} {url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.partition(b'?')[0].decode('ascii')}"
-    )
-
-
-def same_site(one: httpx.URL, other: httpx.URL) -> bool:
-    return (one.scheme, one.netloc) == (other.scheme, other.netloc)
-
-
 class Client:
     """A context manager, open while it is entered. `connections`: the number of concurrent requests."""
 
@@ -116,11 +103,12 @@ class Client:
         self._work = tracing.current()
         self._transport = replace(site.transport, timeout_s=site.timeout_s)
         self._connections = connections
-        self._other: httpx.Client | None = None
+        self._other: Connections | None = None
         self._other_lock = Lock()
         site.auth.header()  # a login that cannot be used is an error of the caller, before any thread starts
-        headers = {"accept": "application/json", "user-agent": "ingest_ray", "accept-encoding": ACCEPTED}
-        self._http = self._transport.open(connections, site.base_url.rstrip("/"), headers)
+        headers = {"Accept": "application/json", "User-Agent": "ingest_ray", "Accept-Encoding": ACCEPTED}
+        self._base = Base(site.base_url, headers)
+        self._http = self._transport.open(connections)
 
     @property
     def has_quota(self) -> bool:
@@ -145,21 +133,26 @@ class Client:
         tries: Tries | None = None,
     ) -> T:
         """The decoded body of a GET."""
-        return self.fetch(self._http.build_request("GET", path, params=params), decode, tries)[0]
+        return self.fetch(self._request(path, params), decode, tries)[0]
 
     def ask(
         self, path: str, decode: Callable[[bytes], T], document: Mapping[str, Any], tries: Tries | None = None
     ) -> T:
         """The decoded body of a POST that only queries: as safe to repeat as a GET."""
-        return self.fetch(self._http.build_request("POST", path, json=document), decode, tries)[0]
+        return self.fetch(self._base.post_json(path, document), decode, tries)[0]
 
     def answer(self, path: str, params: Mapping[str, str | int] | None = None, tries: Tries | None = None) -> Answer:
         """The whole response, with its headers."""
-        return self.fetch(self._http.build_request("GET", path, params=params), json.loads, tries)[1]
+        return self.fetch(self._request(path, params), json.loads, tries)[1]
 
-    def fetch(
-        self, request: httpx.Request, decode: Callable[[bytes], T], tries: Tries | None = None
-    ) -> tuple[T, Answer]:
+    def _request(self, path: str, params: Params | None = None, headers: Mapping[str, str] | None = None) -> Request:
+        """`path`: below the base URL, or a link of an answer. Raises `SourceError`."""
+        try:
+            return self._base.get(path, params, headers)
+        except ValueError as error:
+            raise SourceError(f"GET {self.site.base_url}: the address of a request is none: {error}") from None
+
+    def fetch(self, request: Request, decode: Callable[[bytes], T], tries: Tries | None = None) -> tuple[T, Answer]:
         """Sends the request until a complete, checked and decoded response arrives, or retrying is useless.
 
         Raises:
@@ -178,23 +171,27 @@ class Client:
         return self._persisting(None)(self._part, path, first, last, media_type)
 
     def _part(self, path: str, first: int, last: int, media_type: str | None) -> Part:
-        where = {"range": f"bytes={first}-{last}", "accept": "*/*", "accept-encoding": "identity"}
-        request, http = self._http.build_request("GET", path, headers=where), self._http
+        where = {"Range": f"bytes={first}-{last}", "Accept": "*/*", "Accept-Encoding": "identity"}
+        request, http = self._request(path, headers=where), self._http
         for _ in range(MOST_REDIRECTS):
-            url = shown(request)
+            url = request.shown
             answer = self._logged_in(request, url) if http is self._http else self._sent(request, url, http)
             target = answer.headers.get("location")
             if not (300 <= answer.status < 400 and target) or (http is self._http and leads_to_login(answer)):
                 with self._explaining(request):
                     return part_of(answer, first, media_type)
-            location = request.url.join(target)
-            if location.scheme != "https" and self._http.base_url.scheme == "https":
-                raise SourceError(f"{url}: redirects from https to {location.scheme}")
-            http = self._http if same_site(location, self._http.base_url) else self._stranger()
-            request = http.build_request("GET", location, headers=where)
+            request = self._redirected(request, target, where)
+            http = self._http if request.origin == self._base.origin else self._stranger()
         raise SourceError(f"GET {path}: more than {MOST_REDIRECTS} redirects")
 
-    def _stranger(self) -> httpx.Client:
+    def _redirected(self, request: Request, target: str, headers: Mapping[str, str]) -> Request:
+        location = urljoin(request.url, target)
+        scheme = urlsplit(location).scheme
+        if scheme != "https" and self._base.origin.scheme == "https":
+            raise SourceError(f"{request.shown}: redirects from https to {scheme}")
+        return self._request(location, headers=headers)
+
+    def _stranger(self) -> Connections:
         """The client for hosts that redirects lead to: it sends no credentials."""
         with self._other_lock:
             if self._other is None:
@@ -231,9 +228,9 @@ class Client:
             reraise=True,
         )
 
-    def _once(self, request: httpx.Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
-        url = shown(request)
-        if not same_site(request.url, self._http.base_url):  # a link of an answer: the login goes to its own site only
+    def _once(self, request: Request, decode: Callable[[bytes], T]) -> tuple[T, Answer]:
+        url = request.shown
+        if request.origin != self._base.origin:  # a link of an answer: the login goes to its own site only
             raise SourceError(f"{url}: the answer links to another site than {self.site.host}")
         answer = self._logged_in(request, url)
         with self._explaining(request):
@@ -245,15 +242,15 @@ class Client:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BrokenAnswer(f"{url}: the body cannot be decoded: {type(error).__name__}") from None
 
-    def _logged_in(self, request: httpx.Request, url: str) -> Answer:
+    def _logged_in(self, request: Request, url: str) -> Answer:
         """Sends the request with the login's header; once more with another one where an access token has ended."""
         answer = self._sent(request, url, self._http)
-        if is_login_refused(answer) and self.site.auth.renew(request.headers.get("authorization", "")):
+        if is_login_refused(answer) and self.site.auth.renew(request.headers.get("Authorization", "")):
             answer = self._sent(request, url, self._http)
         return answer
 
     @contextmanager
-    def _explaining(self, request: httpx.Request) -> Iterator[None]:
+    def _explaining(self, request: Request) -> Iterator[None]:
         """Adds to the error of a missing scope which one the request needs."""
         try:
             yield
@@ -262,56 +259,61 @@ class Client:
                 error.hint = self.site.scope_hint(request.method, self._path_of(request)) or error.hint
             raise
 
-    def _path_of(self, request: httpx.Request) -> str:
-        return "/" + request.url.path.removeprefix(self._http.base_url.path).lstrip("/")
+    def _path_of(self, request: Request) -> str:
+        return "/" + request.path.removeprefix(self._base.path).lstrip("/")
 
-    def _permit(self, request: httpx.Request, http: httpx.Client) -> Lease:
+    def _permit(self, request: Request, http: Connections) -> Lease:
         if http is not self._http:
-            return self._permits.acquire(request.url.netloc.decode(), REST, watch=self._watch)
+            return self._permits.acquire(request.origin.netloc, REST, watch=self._watch)
         name = REST if self.has_one_budget else self.site.endpoint_class(request.method, self._path_of(request))
         return self._permits.acquire(self.site.budget, name, self.site.points(request, name), self._watch)
 
-    def _authorize(self, request: httpx.Request) -> None:
+    def _authorize(self, request: Request) -> None:
         """Just before it is sent: a request may wait for its permit longer than an access token lasts."""
         header = self.site.auth.header()
         if header:
-            request.headers["authorization"] = header
+            request.headers["Authorization"] = header
 
-    def _sent(self, request: httpx.Request, url: str, http: httpx.Client) -> Answer:
+    def _sent(self, request: Request, url: str, http: Connections) -> Answer:
         lease = self._permit(request, http)
         signal: Signal = rate_limit_headers.FAILED
         try:
             if http is self._http:
                 self._authorize(request)
             with request_span(request, self._work) as span:
-                response = http.send(request, stream=True)
+                response = self._response(request, url, http)
                 try:
                     body = self._body(response, url)
                 finally:
-                    response.close()
-                note_answer(span, response.status_code, len(body))
-            signal = rate_limit_headers.read(response.status_code, response.headers)
+                    give_back(response)
+                note_answer(span, response.status, len(body))
+            signal = rate_limit_headers.read(response.status, response.headers)
             if signal.quota_limit is not None:
                 _limited.add(self.site.budget)
-            self._count_points(1 + (self.site.objects(lease.endpoint_class, body) if response.is_success else 0))
-            return Answer(response.status_code, response.headers, body, url)
-        except httpx.InvalidURL as error:
-            raise SourceError(f"{url}: {error}") from None
-        except httpx.LocalProtocolError:  # its text repeats the header, and the login with it
-            raise SourceError(f"{url}: the request is no valid HTTP: check the login and its characters") from None
-        except httpx.HTTPError as error:
+            is_success = 200 <= response.status < 300
+            self._count_points(1 + (self.site.objects(lease.endpoint_class, body) if is_success else 0))
+            return Answer(response.status, response.headers, body, url)
+        except exceptions.HTTPError as error:
             raise NoAnswer(f"{url}: {type(error).__name__}: {logs.scrub(str(error))}") from None
         finally:
             self._permits.report(lease, signal)
+
+    def _response(self, request: Request, url: str, http: Connections) -> BaseHTTPResponse:
+        try:
+            return http.send(request)
+        except exceptions.LocationValueError as error:
+            raise SourceError(f"{url}: {error}") from None
+        except ValueError:  # its text repeats the header, and the login with it
+            raise SourceError(f"{url}: the request is no valid HTTP: check the login and its characters") from None
 
     def _count_points(self, points: int) -> None:
         self.spent_points += points
         if self._spending is not None:
             self._spending.add(points)
 
-    def _body(self, response: httpx.Response, url: str) -> bytes:
+    def _body(self, response: BaseHTTPResponse, url: str) -> bytes:
         try:
-            return decoded(response.iter_raw(), response.headers.get("content-encoding", ""), self.site.most_body_bytes)
+            return decoded(received(response), response.headers.get("content-encoding", ""), self.site.most_body_bytes)
         except BodyFault as fault:
             kind = SourceError if fault.is_final else BrokenAnswer
             raise kind(f"{url}: {fault}") from None

@@ -41,7 +41,7 @@ FAILED = Signal(is_failed=True)
 
 
 def read(status: int, headers: Mapping[str, str]) -> Signal:
-    """`headers` is case-insensitive, as httpx's are. Limits that are announced and not enforced (`Beta-RateLimit...`) are no limits."""
+    """`headers` is case-insensitive, as urllib3's are. Limits that are announced and not enforced (`Beta-RateLimit...`) are no limits."""
     is_refused = status in REFUSING
     reason = headers.get("ratelimit-reason")
     quota = read_quota(headers)

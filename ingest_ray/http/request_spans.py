@@ -5,27 +5,26 @@ Queries of URLs have values of cursors and names, and paths have ids of records:
 
 import re
 
-import httpx
-
+from ingest_ray.http.request import PORTS, Request
 from ingest_ray.sdk import tracing
 
 _FIXED = re.compile(r"v?\d|[a-z][A-Za-z_-]{0,39}")
 SHOWN_PARTS = 12
 
 
-def request_span(request: httpx.Request, parent: object | None, send_count: int = 0) -> tracing.Span:
+def request_span(request: Request, parent: object | None, send_count: int = 0) -> tracing.Span:
     """For `with`. `parent`: the work that the request is for, where another thread sends it."""
     if not tracing.is_on():
         return tracing.span("")
-    url, template = request.url, url_template(request.url.path)
+    origin, template = request.origin, url_template(request.path)
     return tracing.span(
         f"{request.method} {template}",
         {
             "http.request.method": request.method,
             "url.template": template,
-            "url.full": f"{url.scheme}://{url.netloc.decode()}{template}",
-            "server.address": url.host,
-            "server.port": url.port or {"https": 443, "http": 80}.get(url.scheme),
+            "url.full": f"{origin.url}{template}",
+            "server.address": origin.host,
+            "server.port": origin.port or PORTS.get(origin.scheme),
             "http.request.resend_count": send_count or None,
         },
         kind="client",

@@ -9,19 +9,22 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
+from urllib3 import exceptions
 
 from ingest_ray import logs
 from ingest_ray.http import rate_limit_headers, timing
 from ingest_ray.http.access_tokens import DEFAULT_LIFE_S, AccessTokens, IssuedToken, TokenGrant
+from ingest_ray.http.decompression import ACCEPTED, decoded
+from ingest_ray.http.request import Base
 from ingest_ray.http.request_spans import note_answer, request_span
-from ingest_ray.http.transport import Transport
+from ingest_ray.http.transport import Transport, give_back, received
 from ingest_ray.sdk.errors import SourceDenied, SourceUnavailable, StateConflict
 from ingest_ray.sdk.secret_store import SecretStore
 
 TRIES = 4
 FIRST_WAIT_S = 0.5
 MOST_WAIT_S = 10.0
+MOST_BYTES = 1024 * 1024  # of a document of tokens
 _HINT = "check 'client_id' and 'client_secret'; authorize the app again where its refresh token is not accepted"
 
 
@@ -81,28 +84,28 @@ def exchange_tokens(
     """
     wait_s, reason = FIRST_WAIT_S, ""
     requested_s: float | None = None
+    base = Base(url, {"Accept": "*/*", "User-Agent": "ingest_ray", "Accept-Encoding": ACCEPTED})
     with transport.open(1) as http:
         for attempt in range(TRIES):
             if attempt:
                 clocks.sleep(min(MOST_WAIT_S, max(wait_s * 2 ** (attempt - 1), requested_s or 0.0)))
             try:
-                given = dict(body)
-                request = (
-                    http.build_request("POST", url, data=given)
-                    if as_form
-                    else http.build_request("POST", url, json=given)
-                )
+                request = base.post_form(url, body) if as_form else base.post_json(url, body)
                 with request_span(request, None, attempt) as span:
                     answer = http.send(request)
-                    note_answer(span, answer.status_code, len(answer.content))
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    try:
+                        content = decoded(received(answer), answer.headers.get("content-encoding", ""), MOST_BYTES)
+                    finally:
+                        give_back(answer)
+                    note_answer(span, answer.status, len(content))
+            except (exceptions.HTTPError, ValueError) as error:
                 reason = f"{type(error).__name__}: {logs.scrub(str(error))}"
                 continue
-            if answer.status_code == 429 or answer.status_code >= 500:
-                reason = str(answer.status_code)
-                requested_s = rate_limit_headers.read(answer.status_code, answer.headers).wait_s
+            if answer.status == 429 or answer.status >= 500:
+                reason = str(answer.status)
+                requested_s = rate_limit_headers.read(answer.status, answer.headers).wait_s
                 continue
-            return issued_token(url, answer.status_code, answer.content)
+            return issued_token(url, answer.status, content)
     raise SourceUnavailable(f"POST {url}: {reason}", retry_after_s=requested_s)
 
 

@@ -3,18 +3,29 @@
 A proxy is the configured one, or, without one, what HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say.
 """
 
+import base64
 import os
 import ssl
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from email.message import Message
 from functools import cache
+from http.cookiejar import CookieJar
 from threading import Lock
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request as UrlRequest
 
 import certifi
-import httpx
+import urllib3
 
 from ingest_ray import logs
 from ingest_ray.http.proxies import NO_PROXY, checked_proxy, proxy_of_environment
+from ingest_ray.http.request import Request
 from ingest_ray.sdk.errors import ConfigError
+
+PART_BYTES = 256 * 1024  # of a body, read at once
 
 
 @dataclass(frozen=True)
@@ -43,17 +54,9 @@ class Transport:
             return proxy_of_environment(os.environ, scheme, host, port)
         return None if self.proxy == NO_PROXY else checked_proxy(self.proxy, "field 'proxy'")
 
-    def open(self, connections: int = 8, base_url: str = "", headers: dict[str, str] | None = None) -> httpx.Client:
+    def open(self, connections: int = 8) -> "Connections":
         """Raises `ConfigError` for certificates that cannot be used; the message has their path."""
-        context = self.tls_context()
-        return httpx.Client(
-            base_url=base_url,
-            headers=headers,
-            timeout=httpx.Timeout(self.timeout_s, connect=min(15.0, self.timeout_s), pool=None),
-            transport=RoutedTransport(self, context, connections),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        return Connections(self, self.tls_context(), connections)
 
     def tls_context(self) -> ssl.SSLContext:
         files = [path for path in (*trusted_paths(self.verify), self.client_cert, self.client_key) if path]
@@ -62,49 +65,145 @@ class Transport:
                         self.client_key_password, stamps)  # fmt: skip
 
 
-class RoutedTransport(httpx.BaseTransport):
-    """Sends each request directly or through the proxy that its address needs."""
+class Connections:
+    """The connections of one client, reused by its requests: at most so many to each host. Thread-safe. Each request goes directly or
+    through the proxy that its address needs; nothing is retried, and no redirect is followed."""
 
     def __init__(self, transport: Transport, context: ssl.SSLContext, connections: int) -> None:
         self._transport = transport
         self._context = context
-        self._limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._routes: dict[str | None, httpx.HTTPTransport] = {}
+        self._timeout = urllib3.Timeout(connect=min(15.0, transport.timeout_s), read=transport.timeout_s)
+        self._most = connections
+        self._routes: dict[str | None, urllib3.PoolManager] = {}
         self._lock = Lock()
+        self._cookies = Cookies()
+        self.is_closed = False
+        if context.verify_mode == ssl.CERT_NONE:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # `verify_tls: false` says so
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        return self._route(self._transport.proxy_for(url.scheme, url.host, url.port)).handle_request(request)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
-        for route in self._routes.values():
-            route.close()
+        self.is_closed = True
+        with self._lock:
+            for route in self._routes.values():
+                route.clear()
 
-    def _route(self, proxy: str | None) -> httpx.HTTPTransport:
+    def send(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """The response, whose body is still to be `received`; then it is to be given back.
+
+        Raises `ValueError` for what HTTP does not allow in a request, other than an address, and `urllib3.exceptions.HTTPError`.
+        """
+        origin = request.origin
+        proxy = self._transport.proxy_for(origin.scheme, origin.host, origin.port)
+        route = self._route(proxy)
+        headers = request.headers
+        if (cookies := self._cookies.header(request)) is not None:
+            headers = {**headers, "Cookie": cookies}
+        given: dict[str, Any] = {
+            "body": request.body,
+            "headers": headers,
+            "retries": False,
+            "redirect": False,
+            "timeout": self._timeout,
+            "preload_content": False,
+            "decode_content": False,
+        }
+        if proxy is None:
+            pool = route.connection_from_host(origin.host, origin.port, origin.scheme)
+            response: urllib3.BaseHTTPResponse = pool.urlopen(request.method, request.target, **given)
+        else:
+            response = route.urlopen(request.method, request.url, **given)
+        self._cookies.note(request, response)
+        return response
+
+    def _route(self, proxy: str | None) -> urllib3.PoolManager:
         with self._lock:
             if proxy not in self._routes:
                 self._routes[proxy] = self._open(proxy)
             return self._routes[proxy]
 
-    def _open(self, proxy: str | None) -> httpx.HTTPTransport:
+    def _open(self, proxy: str | None) -> urllib3.PoolManager:
+        pools: dict[str, Any] = {"maxsize": self._most, "block": True, "ssl_context": self._context}
         if proxy is None:
-            return httpx.HTTPTransport(verify=self._context, limits=self._limits, trust_env=False)
-        url = httpx.URL(proxy)
-        if url.password:
-            logs.hide(url.password)
-        secured = self._context if url.scheme == "https" else None
-        try:
-            return httpx.HTTPTransport(
-                verify=self._context,
-                limits=self._limits,
-                trust_env=False,
-                proxy=httpx.Proxy(proxy, ssl_context=secured),
-            )
-        except ImportError:
-            raise ConfigError(
-                f"the proxy '{url.scheme}://{url.host}' needs a package that is not installed",
-                hint="pip install 'httpx[socks]', or use an HTTP proxy",
-            ) from None
+            return urllib3.PoolManager(**pools)
+        parts = urlsplit(proxy)
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if password:
+            logs.hide(password)
+            logs.hide(parts.password or "")
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        if not parts.scheme.startswith("socks"):
+            login = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+            given = {"Proxy-Authorization": login} if user or password else {}
+            return urllib3.ProxyManager(address, proxy_headers=given, proxy_ssl_context=self._context, **pools)
+        return _open_socks(address, user or None, password or None, pools)
+
+
+def _open_socks(address: str, user: str | None, password: str | None, pools: dict[str, Any]) -> urllib3.PoolManager:
+    """The proxy resolves the names of hosts, whichever of the two schemes is given."""
+    parts = urlsplit(address)
+    try:
+        with warnings.catch_warnings():  # it says what the error below says
+            warnings.simplefilter("ignore")
+            from urllib3.contrib.socks import SOCKSProxyManager
+    except ImportError:
+        raise ConfigError(
+            f"the proxy '{parts.scheme}://{parts.hostname}' needs a package that is not installed",
+            hint="pip install 'urllib3[socks]', or use an HTTP proxy",
+        ) from None
+    return SOCKSProxyManager(f"socks5h://{parts.netloc}", username=user, password=password, **pools)
+
+
+def received(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The parts of the body as they arrive."""
+    return response.stream(PART_BYTES, decode_content=False)
+
+
+def give_back(response: urllib3.BaseHTTPResponse) -> None:
+    """Every response is given back once, or its connection is lost to the others: closed, unless the body was read to its end."""
+    if not response.closed:
+        response.close()
+    response.release_conn()
+
+
+class Cookies:
+    """Those of one client: a load balancer keeps a client at one node, and a site its session, by cookies. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._jar = CookieJar()
+        self._has_some = False
+
+    def note(self, request: Request, response: urllib3.BaseHTTPResponse) -> None:
+        texts = response.headers.getlist("set-cookie")
+        if not texts:
+            return
+        message = Message()
+        for text in texts:
+            message["Set-Cookie"] = text
+        self._jar.extract_cookies(_Received(message), UrlRequest(request.url))  # type: ignore[arg-type]
+        self._has_some = True
+
+    def header(self, request: Request) -> str | None:
+        if not self._has_some:
+            return None
+        asked = UrlRequest(request.url)
+        self._jar.add_cookie_header(asked)
+        return asked.get_header("Cookie")
+
+
+@dataclass(frozen=True)
+class _Received:
+    """What `CookieJar` needs of a response."""
+
+    message: Message
+
+    def info(self) -> Message:
+        return self.message
 
 
 def trusted_paths(verify: bool | str) -> tuple[str, ...]:

@@ -5,14 +5,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 
 from ingest_ray.http.aimd import Bounds
 from ingest_ray.http.client import Auth, Client, Site, Tries
 from ingest_ray.http.errors import BadRequest, BrokenAnswer, EndpointGone, LoginPage, NoAnswer, NotThere, Refused
 from ingest_ray.http.permits import LocalPermits, using
-from ingest_ray.http.transport import Transport
+from ingest_ray.http.transport import Connections, Transport
 from ingest_ray.sdk.errors import IngestError, SourceDenied, SourceError, SourceUnavailable
 from tests.http.scripted_site import Scripted, ScriptedSite, serving
 
@@ -172,10 +171,10 @@ def test_every_request_takes_a_permit_and_gives_it_back() -> None:
 
 
 def test_threads_that_are_redirected_at_once_share_one_client_which_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[httpx.Client] = []
+    opened: list[Connections] = []
     open_client = Transport.open
 
-    def open_slowly(transport: Transport, *arguments: Any) -> httpx.Client:
+    def open_slowly(transport: Transport, *arguments: Any) -> Connections:
         time.sleep(0.02)
         opened.append(open_client(transport, *arguments))
         return opened[-1]

@@ -9,9 +9,9 @@ import json
 import re
 from functools import lru_cache
 
-import httpx
 import msgspec
 
+from ingest_ray.http.request import Request
 from ingest_strategies.atlassian.access.scopes import find_operation
 
 OBJECT_POINTS, PERSON_POINTS = 1, 2
@@ -59,13 +59,13 @@ def object_points(endpoint_class: str) -> int:
     return PERSON_POINTS if _PEOPLE.search(endpoint_class) else OBJECT_POINTS
 
 
-def most_points(request: httpx.Request, endpoint_class: str) -> int:
+def most_points(request: Request, endpoint_class: str) -> int:
     """1, and the points of as many objects as the request asks for at most."""
     return 1 + object_points(endpoint_class) * most_objects(request)
 
 
-def most_objects(request: httpx.Request) -> int:
-    params = request.url.params
+def most_objects(request: Request) -> int:
+    params = request.params
     if "id" in params:
         return params["id"].count(",") + 1
     for name in _COUNTS:
@@ -74,7 +74,7 @@ def most_objects(request: httpx.Request) -> int:
     if request.method != "POST":
         return 1
     try:
-        document = json.loads(request.content)
+        document = json.loads(request.body or b"")
     except ValueError:
         return 1
     if not isinstance(document, dict):
