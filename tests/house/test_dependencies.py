@@ -16,6 +16,7 @@ UNBOUNDED = {
     "cryptography": "a major version every quarter, which is how its faults are mended",
     "pyopenssl": "follows cryptography",
     "tzdata": "the time zones of the world: a calendar version whenever one changes",
+    "certifi": "the authorities that are trusted: a calendar version whenever one changes",
     "oracledb": "its major versions are years",
     "hvac": "an extra for one store of secrets",
     "botocore": "an extra for one store of secrets; new versions only add services",
