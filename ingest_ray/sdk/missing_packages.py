@@ -32,6 +32,7 @@ EXTRAS = {
     "httpx": "ray",
     "urllib3": "http",
     "certifi": "http",
+    "idna": "http",
     "msgspec": "http",
     "lxml": "http",
     "temporalio": "temporal",
