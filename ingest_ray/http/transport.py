@@ -4,6 +4,7 @@ A proxy is the configured one, or, without one, what HTTPS_PROXY, HTTP_PROXY, AL
 """
 
 import base64
+import http.client
 import os
 import ssl
 import warnings
@@ -65,6 +66,18 @@ class Transport:
                         self.client_key_password, stamps)  # fmt: skip
 
 
+class FinalResponse(http.client.HTTPResponse):
+    """Passes over every interim response, such as 103 Early Hints. The base class passes over 100 only: it takes another one for the
+    answer, and the answer for that of the next request. https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
 class Connections:
     """The connections of one client, reused by its requests: at most so many to each host. Thread-safe. Each request goes directly or
     through the proxy that its address needs; nothing is retried, and no redirect is followed."""
@@ -110,6 +123,7 @@ class Connections:
             "retries": False,
             "redirect": False,
             "timeout": self._timeout,
+            "pool_timeout": self._transport.timeout_s,  # else it waits without end where all connections are in use
             "preload_content": False,
             "decode_content": False,
         }
@@ -124,7 +138,7 @@ class Connections:
     def _route(self, proxy: str | None) -> urllib3.PoolManager:
         with self._lock:
             if proxy not in self._routes:
-                self._routes[proxy] = self._open(proxy)
+                self._routes[proxy] = _with_final_responses(self._open(proxy))
             return self._routes[proxy]
 
     def _open(self, proxy: str | None) -> urllib3.PoolManager:
@@ -142,6 +156,18 @@ class Connections:
             given = {"Proxy-Authorization": login} if user or password else {}
             return urllib3.ProxyManager(address, proxy_headers=given, proxy_ssl_context=self._context, **pools)
         return _open_socks(address, user or None, password or None, pools)
+
+
+def _with_final_responses(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    classes: dict[str, Any] = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _with_final_response(pool) for scheme, pool in classes.items()}
+    return manager
+
+
+@cache
+def _with_final_response(pool: Any) -> type:
+    connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": FinalResponse})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 def _open_socks(address: str, user: str | None, password: str | None, pools: dict[str, Any]) -> urllib3.PoolManager:

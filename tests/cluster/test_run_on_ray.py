@@ -100,7 +100,9 @@ def test_d38_a_stop_finishes_the_commit_under_way_and_the_next_run_goes_on(tmp_p
 
 def test_a_reader_that_does_not_hear_the_first_interrupt_is_told_again(tmp_path: Path) -> None:
     there = Installation(tmp_path, unit="numbers-1x2000", inline_below=0, source={"faults": {"0:500": ["deaf"]}})
-    paused = there.run_until(lambda progress: progress.rows.committed == 1750)
+    paused = there.run_until(
+        lambda progress: progress.rows.committed == 1750 and any("[500" in line for line in there.reads())
+    )
     assert (paused.state, paused.rows.committed) == (RunState.PAUSED, 1750)
     there.inline_below = INLINE
     assert there.run().state is RunState.SUCCEEDED

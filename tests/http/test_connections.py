@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from urllib3 import exceptions
 
 from ingest_ray.http.client import Auth, Client, Site, Tries
 from ingest_ray.http.request import Base, Origin
-from ingest_ray.http.transport import Transport
+from ingest_ray.http.transport import Transport, give_back
 from ingest_ray.sdk.errors import ConfigError, SourceError
 from tests.http.scripted_site import Scripted, serving
 
@@ -44,6 +45,8 @@ def keeping(**more: Any) -> Iterator[KeepingSite]:
             site.ports.append(self.client_address[1])
             site.cookies.append(self.headers.get("cookie"))
             body = b'{"ok": true}'
+            for status in ("102 Processing", "103 Early Hints") if self.path == "/hinted" else ():
+                self.wfile.write(f"HTTP/1.1 {status}\r\nlink: </style.css>\r\n\r\n".encode())
             self.send_response(302 if self.path == "/moved" else 200)
             if self.path == "/moved":
                 body = b""
@@ -109,6 +112,15 @@ def test_an_answer_that_is_not_read_to_its_end_gives_its_connection_back() -> No
         assert client.get("/a", json.loads) == {"ok": True}, "the only connection is free again"
 
 
+def test_interim_responses_are_no_answers_and_do_not_shift_the_answers_of_later_requests() -> None:
+    with keeping() as site, Transport().open(connections=1) as connections:
+        for location in ("hinted", "thing", "hinted", "thing"):
+            response = connections.send(Base(site.url).get(location))
+            assert (response.status, response.read()) == (200, b'{"ok": true}')
+            give_back(response)
+        assert len(set(site.ports)) == 1
+
+
 def test_a_cookie_of_the_site_comes_back_to_it_and_to_no_other() -> None:
     with keeping(cookie="node=7; Path=/") as site, keeping() as other:
         with client_of(site.url) as client:
@@ -169,3 +181,12 @@ def test_a_socks_proxy_without_its_package_says_which_one_is_missing(monkeypatch
         with pytest.raises(ConfigError, match=r"socks5://127\.0\.0\.1") as caught:
             client.get("/a", json.loads)
     assert "urllib3[socks]" in (caught.value.hint or "")
+
+
+def test_a_request_without_a_free_connection_ends_like_one_without_an_answer() -> None:
+    with keeping() as site, Transport(timeout_s=0.2).open(connections=1) as connections:
+        held = connections.send(Base(site.url).get("thing"))
+        with pytest.raises(exceptions.HTTPError):
+            connections.send(Base(site.url).get("thing"))
+        give_back(held)
+        give_back(connections.send(Base(site.url).get("thing")))
