@@ -42,6 +42,8 @@ class RunCommand(Payload):
     lower: Name | None = None
     upper: Name | None = None
     reconcile: bool = False
+    upkeep: bool = False
+    """After the run, the table's small files are compacted and its unneeded files deleted."""
     allow_deletes: bool = False
     requested_by: Name | None = None
     max_attempts: Annotated[int, Field(ge=1)] = 10

@@ -156,6 +156,7 @@ def _started_by(wanted: Wanted) -> tuple[str, RunCommand | ComparisonCommand]:
         unit_id=unit.unit_id,
         task=options.task,
         reconcile=options.reconcile,
+        upkeep=options.upkeep,
         requested_by="schedule",
     )
 

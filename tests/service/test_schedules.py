@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from ingest_ray.catalog import run_records as records
 from ingest_ray.catalog import schedule_slots
-from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, StateUnavailable
+from ingest_ray.sdk.errors import ClusterUnavailable, ConfigError, IngestError, ModeUnsupported, StateUnavailable
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import RunState, RunSummary
 from ingest_ray.service import launching
@@ -340,6 +340,49 @@ def test_a_unit_is_reconciled_and_compared_at_times_of_their_own(ready: Workspac
     ]
     pause(ready.installation, unit, requested_by="ada")
     assert server.tick(_at("2027-01-10T04:00")) == []  # holding a unit holds all of its schedules
+
+
+def test_upkeep_maintains_the_table_after_its_run_under_a_record_of_its_own(ready: Workspace) -> None:
+    unit = _add_rule(ready, schedules=[{"task": "upkeep", "cron": "0 4 * * *"}])
+    server = Scheduler(ready.installation)
+    server.tick(_at("2027-01-03T00:00"))
+    for day in (3, 4, 5):
+        ready.source["changed"] = {str(number): day for number in range(3)}  # each run adds a small file
+        ready.source["now"] = day
+        ready.apply()
+        (run_id,) = server.tick(_at(f"2027-01-0{day}T04:00"))
+        report = execute_run(ready.installation, run_id)
+        assert report is not None
+        (ended,), (upkept,) = report.units, report.upkept
+        assert (ended.task, ended.state, ended.error) == ("ingest", RunState.SUCCEEDED, None)
+        assert (upkept.task, upkept.state, upkept.run_id) == ("upkeep", RunState.SUCCEEDED, f"{run_id}-upkeep")
+    with ready.installation.catalog.read() as connection:
+        stored = [record.summary for record in records.recent(connection, unit)]
+    assert [summary.task for summary in stored].count("upkeep") == 3
+    assert all(summary.state is RunState.SUCCEEDED for summary in stored)
+
+
+def test_upkeep_that_fails_says_so_and_the_run_before_it_counts(
+    ready: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = _add_rule(ready, schedules=[{"task": "upkeep", "cron": "0 4 * * *"}])
+    server = Scheduler(ready.installation)
+    server.tick(_at("2027-01-03T00:00"))
+
+    def refuse(order: Any) -> Any:
+        raise ModeUnsupported("sink 'lake' (sql) has no files to maintain")
+
+    monkeypatch.setattr(execution, "keep_up", refuse)
+    (run_id,) = server.tick(_at("2027-01-03T04:00"))
+    report = execute_run(ready.installation, run_id)
+    assert report is not None
+    assert (report.state, report.units[0].state) == (RunState.FAILED, RunState.SUCCEEDED)
+    error = report.upkept[0].error
+    assert error is not None
+    assert error.code == "E_INGESTION_MODE_UNSUPPORTED"
+    (status,) = read_status(ready.installation, "shop", unit.unit_id).units
+    assert status.last_run is not None
+    assert status.last_run.state is RunState.SUCCEEDED
 
 
 def test_a_full_run_beside_incremental_ones_has_its_turn_and_never_overlaps_them(ready: Workspace) -> None:

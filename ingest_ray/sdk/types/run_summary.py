@@ -57,7 +57,7 @@ class RunSummary(Model):
     unit_id: str
     sink_id: str
     state: RunState
-    task: Literal["ingest", "backfill", "replay", "remap", "reconcile", "verify", "repair"] = "ingest"
+    task: Literal["ingest", "backfill", "replay", "remap", "reconcile", "verify", "repair", "upkeep"] = "ingest"
     facts: dict[str, JsonValue] = Field(default_factory=dict)
     """Of a backfill: `from` and `to`; of a reconciliation: the counts of keys, and how rows were erased; of a
     verification: its counts."""

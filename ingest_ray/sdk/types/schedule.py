@@ -12,7 +12,7 @@ from pydantic import field_validator
 from ingest_ray.sdk.types.model import Model
 
 FIELDS = 5
-ScheduledTask = Literal["reconcile", "verify", "full"]
+ScheduledTask = Literal["reconcile", "verify", "full", "upkeep"]
 
 
 class CronSchedule(Model):
@@ -49,7 +49,8 @@ class CronSchedule(Model):
 
 
 class TaskSchedule(CronSchedule):
-    """`reconcile`: a run that looks for deleted rows; `verify`: a comparison with the sink; `full`: a run that reads all rows again."""
+    """`reconcile`: a run that looks for deleted rows; `verify`: a comparison with the sink; `full`: a run that reads all rows again;
+    `upkeep`: a run after which the table's small files are compacted and its unneeded files deleted."""
 
     task: ScheduledTask
 

@@ -36,12 +36,13 @@ from ingest_ray.state.lease import describe, is_live
 
 
 class RunOptions(Model):
-    """The task of a launch. `lower` and `upper` bound a backfill; `reconcile` follows an ordinary run."""
+    """The task of a launch. `lower` and `upper` bound a backfill; `reconcile` and `upkeep` follow an ordinary run."""
 
     task: Literal["ingest", "backfill", "replay", "remap"] = "ingest"
     lower: str | None = None
     upper: str | None = None
     reconcile: bool = False
+    upkeep: bool = False
     allow_deletes: bool = False
     follow_s: float | None = None
 
@@ -51,7 +52,7 @@ def options_of(task: str, config: UnitConfig) -> RunOptions:
     the watermark stays, and the ordinary runs beside it go on from there."""
     if task == "full" and config.run_mode is not RunMode.FULL:
         return RunOptions(task="backfill")
-    return RunOptions(reconcile=task == "reconcile")
+    return RunOptions(reconcile=task == "reconcile", upkeep=task == "upkeep")
 
 
 class RunRequest(Model):

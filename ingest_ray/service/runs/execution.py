@@ -36,6 +36,7 @@ from ingest_ray.service.units.gate import gate
 from ingest_ray.service.units.policies.cursor_choice import choice_text
 from ingest_ray.service.units.policies.replay import no_replay
 from ingest_ray.service.units.schema_drift import check_schema
+from ingest_ray.service.units.table_maintenance import keep_up, maintenance_facts
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class LaunchWatch:
 
 
 class RunReport(Model):
-    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations and comparisons, failed."""
+    """One launch: totals, and the run of every unit. FAILED when any of them, or of the reconciliations, comparisons and
+    maintenances, failed."""
 
     run_id: str
     state: RunState
@@ -61,6 +63,8 @@ class RunReport(Model):
     units: tuple[RunSummary, ...]
     reconciled: tuple[ReconcileReport, ...] = ()
     verified: tuple[VerifyReport, ...] = ()
+    upkept: tuple[RunSummary, ...] = ()
+    """The maintenance of tables after their runs."""
 
     def with_refused(self, refused: Sequence[RunSummary]) -> Self:
         """The same launch, with the units that were not admitted: they failed, and have no run id and no record."""
@@ -150,12 +154,13 @@ def execute_launch(
     launch.end_all(paused)
     finished = list(launch.summaries.values())
     reconciled = []
+    done = [launch.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
     if options.reconcile:
-        done = [launch.orders[s.run_id] for s in finished if s.state is RunState.SUCCEEDED]
         wanted = [order for order in done if is_reconcilable(order)]
         reconciled = [_reconcile(installation, order, options) for order in wanted if not is_stopping()]
     verified = _verify_due(installation, launch, finished, is_stopping)
-    return report_of(finished, reconciled, verified, (datetime.now(UTC) - began).total_seconds())
+    upkept = [_keep_up(installation, order, options) for order in done if options.upkeep and not is_stopping()]
+    return report_of(finished, reconciled, verified, (datetime.now(UTC) - began).total_seconds(), upkept)
 
 
 def _verify_due(
@@ -193,11 +198,30 @@ def _reconcile(installation: Installation, order: RunOrder, options: RunOptions)
     return found
 
 
+def _keep_up(installation: Installation, order: RunOrder, options: RunOptions) -> RunSummary:
+    """Maintains the tables of one unit, under a record of its own. A live run may go on meanwhile: nothing of it is touched."""
+    order = order.model_copy(update={"run_id": f"{order.run_id}-upkeep"})
+    begun = started(order, datetime.now(UTC)).model_copy(update={"task": "upkeep"})
+    start_records(installation, [begun], [order], options)
+    try:
+        facts = maintenance_facts(keep_up(order))
+        ended = begun.model_copy(update={"state": RunState.SUCCEEDED, "facts": facts, "finished_at": datetime.now(UTC)})
+    except IngestError as error:
+        log.warning("the tables of unit '%s' could not be maintained: %s", order.ref, logs.scrub(error.message))
+        ended = failed(begun, fault_of(error))
+    except BaseException:
+        finish_records(installation, [failed(begun, INTERRUPTED)])
+        raise
+    finish_records(installation, [ended])
+    return ended
+
+
 def report_of(
     summaries: Sequence[RunSummary],
     reconciled: Sequence[ReconcileReport],
     verified: Sequence[VerifyReport],
     seconds: float,
+    upkept: Sequence[RunSummary] = (),
 ) -> RunReport:
     rows = RowCounts()
     for summary in summaries:
@@ -205,6 +229,7 @@ def report_of(
     slices = {name: sum(getattr(s.slices, name) for s in summaries) for name in SliceCounts.model_fields}
     states = [summary.state for summary in summaries]
     states += [found.state for found in reconciled] + [found.state for found in verified]
+    states += [found.state for found in upkept]
     worst = next((state for state in (RunState.FAILED, RunState.PAUSED) if state in states), RunState.SUCCEEDED)
     ids = [summary.run_id for summary in summaries]
     run_id = ids[0] if len(ids) == 1 else ids[0].rpartition("-")[0] if ids else ""
@@ -217,4 +242,5 @@ def report_of(
         units=tuple(summaries),
         reconciled=tuple(reconciled),
         verified=tuple(verified),
+        upkept=tuple(upkept),
     )

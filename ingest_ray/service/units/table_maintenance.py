@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from pydantic import JsonValue
+
 from ingest_ray.engine.run_order import RunOrder
 from ingest_ray.engine.steps.model_tables import tables_of
 from ingest_ray.engine.steps.recovery import check_sink
@@ -44,6 +46,22 @@ def vacuum(
     return _maintain(
         installation, endpoint_id, unit_ids, lambda sink, target: sink.vacuum(target, keep_h=keep_h, rehearse=rehearse)
     )
+
+
+def keep_up(order: RunOrder) -> list[MaintenanceReport]:
+    """Compacts the tables of one unit, then deletes what no version of the last week has.
+
+    Raises:
+        ModeUnsupported: the sink's tables are not made of files.
+    """
+    sink = _open_sink(order)
+    return [report for target in _targets(order) for report in (sink.compact(target), sink.vacuum(target))]
+
+
+def maintenance_facts(reports: Sequence[MaintenanceReport]) -> dict[str, JsonValue]:
+    """Counts of files and bytes, over all reports."""
+    names = ("files_added", "files_removed", "bytes_added", "bytes_removed")
+    return {name: sum(getattr(report, name) for report in reports) for name in names}
 
 
 def relayout(installation: Installation, endpoint_id: str, unit_ids: Sequence[str]) -> list[MaintenanceResult]:
