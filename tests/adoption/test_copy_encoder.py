@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_ray.sdk.errors import CommitUnknown, RowsRejected, SinkRejected, SinkUnavailable
-from ingest_ray.sinks.databases.postgres import copy_encoder, database
+from ingest_ray.sinks.databases.postgres import copy_encoder, wire_connections
 from ingest_ray.sinks.databases.postgres.copy_encoder import CopyEncoder, is_encoded
 from ingest_ray.sinks.databases.postgres.database import PostgresDatabase, PostgresSession, open_database
 from ingest_ray.sinks.databases.postgres.login import plain_login
@@ -302,7 +302,7 @@ def test_where_the_login_is_refused_the_driver_connects(
 ) -> None:
     login = plain_login(sink._url)
     assert login is not None
-    monkeypatch.setattr(database, "plain_login", lambda _: {**login, "unix_sock": "/nowhere"})
+    monkeypatch.setattr(wire_connections, "plain_login", lambda _: {**login, "unix_sock": "/nowhere"})
     other = open_database(sink._url, None, None)
     with other.copying_transaction() as session:
         assert isinstance(session, PostgresSession)

@@ -20,7 +20,7 @@ from ingest_ray.service.launching import launcher_for
 from ingest_ray.service.launching.child_process import ChildProcessLauncher
 from ingest_ray.service.launching.lifecycle import execute_run, open_run
 from ingest_ray.service.runs import control
-from ingest_ray.service.runs.admission import RunRequest
+from ingest_ray.service.runs.admission import RunOptions, RunRequest
 from ingest_ray.service.runs.run_liveness import owner_of
 from ingest_ray.service.runs.run_observer import ProgressReport
 from ingest_ray.service.units.status import read_status
@@ -172,6 +172,25 @@ def test_a_process_that_dies_anywhere_leaves_a_failed_record_and_the_next_run_is
     monkeypatch.delenv("INGEST_FAILPOINT")
     report = execute_run(ready.installation, open_run(ready.installation, REQUEST))
     assert report is not None
+    assert ready.rows(UNIT) == 1000
+
+
+def test_a_process_that_dies_amid_upkeep_leaves_a_complete_run_and_a_failed_record_that_stops_nothing(
+    ready: Workspace, children: ChildProcessLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = REQUEST.model_copy(update={"options": RunOptions(upkeep=True)})
+    monkeypatch.setenv("INGEST_FAILPOINT", "upkeep:compacted")
+    run_id = children.start(ready.installation, request)
+    until(lambda: record_of(ready, run_id).summary.state is not RunState.RUNNING)
+    assert record_of(ready, run_id).summary.state is RunState.SUCCEEDED
+    children.join(200)
+    monkeypatch.delenv("INGEST_FAILPOINT")
+    report = execute_run(ready.installation, open_run(ready.installation, request))
+    assert report is not None
+    assert [upkept.state for upkept in report.upkept] == [RunState.SUCCEEDED]
+    killed = record_of(ready, f"{run_id}-upkeep").summary
+    assert killed.error is not None
+    assert (killed.state, killed.error.code) == (RunState.FAILED, "E_RUN_INTERRUPTED")
     assert ready.rows(UNIT) == 1000
 
 

@@ -385,6 +385,31 @@ def test_upkeep_that_fails_says_so_and_the_run_before_it_counts(
     assert status.last_run.state is RunState.SUCCEEDED
 
 
+def test_upkeep_lets_a_run_go_first_that_was_quicker(ready: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = _add_rule(ready, schedules=[{"task": "upkeep", "cron": "0 4 * * *"}])
+    server, started = Scheduler(ready.installation), execution.start_records
+    server.tick(_at("2027-01-03T00:00"))
+    (run_id,) = server.tick(_at("2027-01-03T04:00"))
+
+    def quicker(installation: Installation, *given: Any) -> None:
+        open_run(installation, RunRequest(endpoint_id=unit.endpoint_id, unit_id=unit.unit_id))
+        started(installation, *given)
+
+    monkeypatch.setattr(execution, "start_records", quicker)
+    report = execute_run(ready.installation, run_id)
+    assert report is not None
+    assert (report.state, report.upkept) == (RunState.SUCCEEDED, ())
+
+
+def test_upkeep_of_a_database_is_refused(ready: Workspace) -> None:
+    unit = _add_rule(ready, schedules=[{"task": "upkeep", "cron": "0 4 * * *"}])
+    ready.document["sinks"].append({"id": "base", "template": "sql", "config": {"url": "sqlite:///base.db"}})
+    ready.document["units"][-1]["sink"] = "base"
+    ready.apply()
+    with pytest.raises(ModeUnsupported, match="have no files to maintain"):
+        execution.plan(ready.installation, unit)
+
+
 def test_a_full_run_beside_incremental_ones_has_its_turn_and_never_overlaps_them(ready: Workspace) -> None:
     """The incremental runs take longer than the time between two of them, so that one is always due."""
     unit = _add_rule(ready, schedule_minutes=10, schedules=[{"task": "full", "cron": "0 2 * * 0"}])

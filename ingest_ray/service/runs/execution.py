@@ -11,7 +11,7 @@ from ingest_ray import logs
 from ingest_ray.engine.reports import PlanPreview, ReconcileReport, VerifyReport
 from ingest_ray.engine.run_order import Progress, RunOrder
 from ingest_ray.run import preview_plan, reconcile_unit
-from ingest_ray.sdk.errors import IngestError
+from ingest_ray.sdk.errors import IngestError, RunActive
 from ingest_ray.sdk.refs import UnitRef
 from ingest_ray.sdk.types import Model, RowCounts, RunState, RunSummary, SliceCounts
 from ingest_ray.service.installation import Installation
@@ -160,7 +160,8 @@ def execute_launch(
         reconciled = [_reconcile(installation, order, options) for order in wanted if not is_stopping()]
     verified = _verify_due(installation, launch, finished, is_stopping)
     upkept = [_keep_up(installation, order, options) for order in done if options.upkeep and not is_stopping()]
-    return report_of(finished, reconciled, verified, (datetime.now(UTC) - began).total_seconds(), upkept)
+    upkept_now = [summary for summary in upkept if summary is not None]
+    return report_of(finished, reconciled, verified, (datetime.now(UTC) - began).total_seconds(), upkept_now)
 
 
 def _verify_due(
@@ -198,11 +199,16 @@ def _reconcile(installation: Installation, order: RunOrder, options: RunOptions)
     return found
 
 
-def _keep_up(installation: Installation, order: RunOrder, options: RunOptions) -> RunSummary:
-    """Maintains the tables of one unit, under a record of its own. A live run may go on meanwhile: nothing of it is touched."""
+def _keep_up(installation: Installation, order: RunOrder, options: RunOptions) -> RunSummary | None:
+    """Maintains the tables of one unit, under a record of its own, for which its next run waits. None where that run was quicker: the
+    next time of the schedule maintains them."""
     order = order.model_copy(update={"run_id": f"{order.run_id}-upkeep"})
     begun = started(order, datetime.now(UTC)).model_copy(update={"task": "upkeep"})
-    start_records(installation, [begun], [order], options)
+    try:
+        start_records(installation, [begun], [order], options)
+    except RunActive as error:
+        log.warning("the tables of unit '%s' are not maintained now: %s", order.ref, error.message)
+        return None
     try:
         facts = maintenance_facts(keep_up(order))
         ended = begun.model_copy(update={"state": RunState.SUCCEEDED, "facts": facts, "finished_at": datetime.now(UTC)})

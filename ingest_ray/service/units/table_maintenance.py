@@ -10,6 +10,7 @@ from ingest_ray.engine.steps.recovery import check_sink
 from ingest_ray.engine.steps.unit_layout import renamed_target, table_schema, unit_key_of
 from ingest_ray.engine.steps.unit_writer import writer_for
 from ingest_ray.kv import open_state
+from ingest_ray.process.failpoints import reached
 from ingest_ray.registry import open_models, open_sink
 from ingest_ray.run.staging_area import staging_for
 from ingest_ray.sdk.errors import ModeUnsupported
@@ -54,8 +55,12 @@ def keep_up(order: RunOrder) -> list[MaintenanceReport]:
     Raises:
         ModeUnsupported: the sink's tables are not made of files.
     """
-    sink = _open_sink(order)
-    return [report for target in _targets(order) for report in (sink.compact(target), sink.vacuum(target))]
+    sink, reports = _open_sink(order), []
+    for target in _targets(order):
+        reports.append(sink.compact(target))
+        reached("upkeep:compacted")
+        reports.append(sink.vacuum(target))
+    return reports
 
 
 def maintenance_facts(reports: Sequence[MaintenanceReport]) -> dict[str, JsonValue]:

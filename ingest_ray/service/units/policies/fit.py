@@ -16,7 +16,7 @@ from ingest_ray.service.units.cdm_rules import check_cdm_policy, check_sink, che
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
 from ingest_ray.service.units.policies.cursor_choice import as_replaced, with_chosen_cursor
 from ingest_ray.service.units.policies.excluded_columns import without_excluded
-from ingest_ray.service.units.policies.layout_fit import check_layout
+from ingest_ray.service.units.policies.layout_fit import check_layout, check_upkeep
 from ingest_ray.service.units.validation import (
     check_changes,
     check_history,
@@ -96,6 +96,7 @@ def fitted_order(
     check_changes(order, launch_catalog)
     check_history(order, launch_catalog)
     check_layout(order, launch_catalog)
+    check_upkeep(order, launch_catalog)
     check_target(order, launch_catalog)
     return order
 

@@ -1,4 +1,4 @@
-"""Checks that a unit's layout suits its dataset and its sink."""
+"""Checks that a unit's layout suits its dataset and its sink, and that the sink's tables can be maintained."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from ingest_ray.sdk.errors import ConfigError, ModeUnsupported, SinkRejected
 from ingest_ray.sdk.types import Target, UnitSpec
 from ingest_ray.secrets import resolve
 from ingest_ray.service.units.launch_catalog import LaunchCatalog
-from ingest_ray.sinks.maintenance import LayoutChange
+from ingest_ray.sinks.maintenance import LayoutChange, TableMaintenance
 from ingest_ray.sinks.provenance import INGESTED_AT
 
 
@@ -37,6 +37,19 @@ def check_layout(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
     known = [column.name for column in spec.dataset.columns if not read or column.name in read]
     _check_columns(spec, "the unit", known)
     _check_in_sink(spec, sink, *renamed_target(order, table_schema(spec)))
+
+
+def check_upkeep(order: RunOrder, launch_catalog: LaunchCatalog) -> None:
+    """Raises `ModeUnsupported` where a schedule maintains tables that are not made of files."""
+    spec = order.spec
+    if all(each.task != "upkeep" for each in spec.config.task_schedules):
+        return
+    sink = _open_models(order) if spec.is_cdm else launch_catalog.sink(order.sink, order.settings)
+    if not isinstance(sink, TableMaintenance):
+        raise ModeUnsupported(
+            f"unit '{spec.ref}': schedules: upkeep: sinks of template '{order.sink.template}' have no files to maintain",
+            hint="leave it out: databases maintain their tables themselves",
+        )
 
 
 def _open_models(order: RunOrder) -> ModelSink:

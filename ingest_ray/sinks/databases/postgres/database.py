@@ -3,7 +3,6 @@
 https://www.postgresql.org/docs/current/sql-copy.html, https://arrow.apache.org/adbc/current/driver/postgresql.html
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,17 +21,14 @@ from ingest_ray.sinks.databases.column_names import ColumnLimits
 from ingest_ray.sinks.databases.connection_pool import ConnectionPool
 from ingest_ray.sinks.databases.database import Session
 from ingest_ray.sinks.databases.postgres.errors import translate_error
-from ingest_ray.sinks.databases.postgres.login import plain_login
 from ingest_ray.sinks.databases.postgres.url import check_tls, driver_url, reached_url, shown_url
+from ingest_ray.sinks.databases.postgres.wire_connections import LOCK_TIMEOUT_S, WireConnections
 from ingest_ray.sinks.databases.reach import SinkReach
 from ingest_ray.sinks.databases.standard_sql import CursorSession, StandardSqlDatabase
 from ingest_ray.sinks.databases.types.postgres import POSTGRES_LIMITS, POSTGRES_TYPES, python_codec
 from ingest_ray.sinks.type_mapping import map_type
 from ingest_ray.sinks.value_limits import ValueLimits
 
-log = logging.getLogger(__name__)
-
-LOCK_TIMEOUT_S = 60
 INSERTED = "_ingest_inserted"  # Arrow rows on their way into a temporary table
 # A row of a B-tree has at most a third of a page, 2,704 bytes with its header: https://www.postgresql.org/docs/current/btree.html
 BTREE_KEY_BYTES = 2_000
@@ -55,7 +51,7 @@ class PostgresDatabase(StandardSqlDatabase):
         self._configured_schema = schema
         self._schema = schema or "public"
         self._pool = ConnectionPool(self, _close)
-        self._wires = ConnectionPool(self, lambda wire: wire.close())
+        self._wires = WireConnections(self, self._url)
 
     @cached_property
     def limits(self) -> ValueLimits:  # type: ignore[override]
@@ -247,7 +243,7 @@ class PostgresDatabase(StandardSqlDatabase):
     @contextmanager
     def copying_transaction(self) -> Iterator[Session]:
         """A transaction for many rows of types that machine code encodes. It is the driver's where only the driver can connect."""
-        wire = self._begun_wire()
+        wire = self._wires.begin() if self._reach is None else None
         if wire is None:
             with self.transaction() as session:
                 yield session
@@ -262,26 +258,6 @@ class PostgresDatabase(StandardSqlDatabase):
             wire.close_socket()  # undoes what is not committed
             raise
         self._wires.give_back(wire)
-
-    def _begun_wire(self) -> Any | None:
-        login = plain_login(self._url) if self._reach is None else None
-        if login is None:
-            return None
-        from pg8000.exceptions import Error
-
-        from ingest_ray.connections.copy_wire import CopyWire, WireError
-        from ingest_ray.sinks.databases.postgres.copy_encoder import load_encoder
-
-        load_encoder()
-        while (wire := self._wires.take()) is not None:  # one that was lost fails here, before anything was changed
-            with suppress(WireError, OSError):
-                return _begin_wire(wire)
-            wire.close_socket()
-        try:
-            return _begin_wire(CopyWire(**login))
-        except (Error, WireError, OSError) as error:  # the driver connects, or its error says why not
-            log.debug("connecting through libpq: %s", type(error).__name__)
-            return None
 
     def load_stage(self, stage: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         rows = read_batches_as(schema, batches)
@@ -377,12 +353,6 @@ def _begin(connection: Any) -> Any:
         _close(connection)
         raise
     return connection
-
-
-def _begin_wire(wire: Any) -> Any:
-    wire.execute("begin")
-    wire.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-    return wire
 
 
 def with_constants(rows: pa.RecordBatchReader, constants: Sequence[tuple[pa.Field, pa.Scalar]]) -> pa.RecordBatchReader:
