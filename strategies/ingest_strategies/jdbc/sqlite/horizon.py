@@ -21,6 +21,8 @@ from ingest_strategies.jdbc.planning.wall_times import earliest_wall_time, lates
 from ingest_strategies.jdbc.sqlite.config import SqliteConfig
 from ingest_strategies.jdbc.values.text_times import TimeShape, moment_of, now_utc, shape_of
 
+LOCK_WAIT_MS = 500  # other units hold the lock for less than a millisecond each
+
 
 def find_horizon(
     dialect: Dialect, session: Session, spec: UnitSpec, column: AxisColumn, table: str, watermark: Position | None
@@ -116,7 +118,8 @@ def is_above(dialect: Dialect, session: Session, column: AxisColumn, value: int 
 
 
 def has_writer(spec: UnitSpec) -> bool:
-    """Whether the file's one write lock is held, tested by acquiring it and releasing it at once.
+    """Whether the file's one write lock stays held, tested by acquiring it and releasing it at once. A writer that ends meanwhile has
+    committed before the newest row is read; so do other units that test the lock.
 
     A file that cannot be opened for writing counts as locked: that is the safe answer.
     """
@@ -124,7 +127,7 @@ def has_writer(spec: UnitSpec) -> bool:
     target = f"file:{quote(str(Path(config.path).absolute()))}?mode=rw"
     try:
         with driver.connect(target, autocommit=True) as connection, connection.cursor() as cursor:
-            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_MS}")
             cursor.fetchall()
             cursor.execute("BEGIN IMMEDIATE")
             cursor.execute("ROLLBACK")

@@ -4,7 +4,9 @@ would not see each other's locks."""
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from ingest_ray.sdk.errors import ConfigError
 from ingest_ray.testing.dry_run import Rehearsal
 from ingest_ray.testing.servers.postgres import SqliteMaker
+from ingest_strategies.jdbc.sqlite.horizon import has_writer
 
 CREATE = "CREATE TABLE t (id integer PRIMARY KEY, v text, ts {0})"
 
@@ -156,6 +159,33 @@ def test_c21_a_transaction_open_before_the_first_load_is_found(table: Path, lite
     rehearsal.run()
     rehearsal.run()  # rows of the millisecond in which the run before began are left to this one
     assert Counter(row["id"] for row in rehearsal.appended) == Counter(range(1, 10))
+
+
+def test_units_that_are_planned_side_by_side_do_not_take_one_another_for_writers(table: Path, lite_unit: Any) -> None:
+    """Each tests the write lock by holding it for a moment: the newest row of the others waited for a later run then."""
+    spec = lite_unit(table, "t", cursor="id").spec
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: has_writer(spec), range(200)))
+    assert Counter(found) == {False: 200}
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_c21_a_transaction_that_ends_while_its_lock_is_waited_for_is_read_whole(
+    journal: str, table: Path, lite_unit: Any
+) -> None:
+    write(table, f"PRAGMA journal_mode = {journal}")
+    rehearsal = lite_unit(table, "t", cursor="ts", write="append")
+    for first in (1, 11, 21):
+        writer = Writer(table)
+        writer.run(_series(first, first + 9))
+        committed = threading.Timer(0.1, writer.run, ["COMMIT"])
+        committed.start()
+        rehearsal.run()
+        committed.join()
+        writer.close()
+    rehearsal.run()
+    rehearsal.run()
+    assert Counter(row["id"] for row in rehearsal.appended) == Counter(range(1, 31))
 
 
 def test_c26_an_application_behind_utc_loses_no_row(sqlite_file: SqliteMaker, lite_unit: Any) -> None:
